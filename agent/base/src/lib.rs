@@ -1,0 +1,15 @@
+//! The vocabulary every other crate shares: ids with their units, every limit, and time.
+//!
+//! Must not know: any protocol, any IO. Read first: [`id`], then [`limits`].
+#![forbid(unsafe_code)]
+
+pub mod durable;
+pub mod id;
+pub mod limits;
+pub mod random;
+pub mod time;
+
+pub use durable::Durable;
+pub use id::*;
+pub use random::Random;
+pub use time::Instant;

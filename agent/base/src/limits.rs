@@ -1,0 +1,43 @@
+//! Every bound of the system in one place; relations between them are checked at compile time.
+
+use std::time::Duration;
+
+/// Longest Kafka request frame after its length field, in bytes (Kafka's `socket.request.max.bytes`).
+pub const KAFKA_FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// Longest ZooKeeper request frame in bytes (`jute.maxbuffer`).
+pub const JUTE_FRAME_BYTES_MAX: usize = 0x000F_FFFF;
+/// Longest frame between two agents, in bytes; snapshots travel in chunks below it.
+pub const PEER_FRAME_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Bytes of one snapshot chunk on the wire and on disk, before compression.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
+/// Zab transactions kept in memory to bring a lagging peer up by DIFF.
+pub const COMMITTED_WINDOW_TXNS_MAX: usize = 20_000;
+/// Size of one write-ahead log file, in bytes.
+pub const WAL_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// A synced batch below this many bytes goes into the write-ahead log whole; a larger one is flushed in its segment.
+pub const WAL_INLINE_BATCH_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of log between two index entries at least (Kafka's `log.index.interval.bytes`).
+pub const INDEX_INTERVAL_BYTES: usize = 4096;
+/// Kafka's default of `segment.bytes`.
+pub const SEGMENT_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
+/// Kafka's default of `max.message.bytes`: one batch, as compressed.
+pub const MESSAGE_BYTES_MAX_DEFAULT: usize = 1_048_588;
+/// Batches remembered per producer to recognise a retry (Kafka's ProducerStateEntry).
+pub const PRODUCER_BATCHES_MAX: usize = 5;
+/// A replica behind for longer leaves the ISR (`replica.lag.time.max.ms`).
+pub const REPLICA_LAG_MAX: Duration = Duration::from_secs(1);
+/// Producer ids handed to an agent at once.
+pub const PRODUCER_ID_BLOCK: i64 = 1000;
+/// Longest topic name in characters (Kafka).
+pub const TOPIC_NAME_CHARS_MAX: usize = 249;
+/// Most partitions of one topic that one request may ask for.
+pub const TOPIC_PARTITIONS_MAX: i32 = 10_000;
+/// Most members of an ensemble.
+pub const MEMBERS_MAX: usize = 64;
+/// Bits of a zxid that hold the counter; the rest hold the epoch.
+pub const ZXID_COUNTER_BITS: u32 = 40;
+
+const _: () = assert!(JUTE_FRAME_BYTES_MAX < PEER_FRAME_BYTES_MAX, "a forwarded request must fit a peer frame");
+const _: () = assert!(KAFKA_FRAME_BYTES_MAX < PEER_FRAME_BYTES_MAX, "a replicated batch must fit a peer frame");
+const _: () = assert!(SNAPSHOT_CHUNK_BYTES < PEER_FRAME_BYTES_MAX, "a snapshot chunk must fit a peer frame");
+const _: () = assert!((WAL_INLINE_BATCH_BYTES_MAX as u64) < WAL_FILE_BYTES / 16, "a WAL file holds many groups");

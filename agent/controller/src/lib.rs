@@ -1,0 +1,1 @@
+//! The cluster image and its planner: members, topics, partitions, reassignment.

@@ -1,0 +1,1 @@
+//! Group coordinator: members, assignment, offsets.

@@ -1,0 +1,1 @@
+//! One whole member without IO: coordination and broker composed from the cores.

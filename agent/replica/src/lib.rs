@@ -1,0 +1,1 @@
+//! Partition replication: leader, follower, ISR, high watermark, leader epochs, producer state.

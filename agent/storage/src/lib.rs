@@ -1,0 +1,1 @@
+//! The write-ahead log, partition logs, superblock and snapshot files.

@@ -1,0 +1,1 @@
+//! The znode tree: transactions, sessions, watches, ACLs, snapshots.

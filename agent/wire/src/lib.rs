@@ -1,0 +1,1 @@
+//! Wire formats: frames, jute, the Kafka protocol, record batches.

@@ -1,0 +1,1 @@
+//! Zab: atomic broadcast of opaque transactions, as a pure state machine.

@@ -1,0 +1,2 @@
+//! Load generator for both protocols.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Resources, validation, the plan and its status.

@@ -1,0 +1,2 @@
+//! The `streamkeeper` command line.
+fn main() {}

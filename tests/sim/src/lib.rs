@@ -1,0 +1,1 @@
+//! Whole-cluster simulator: one seed, one thread, whole members, real client bytes.

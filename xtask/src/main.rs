@@ -1,0 +1,2 @@
+//! Code generation, drift and tidy checks.
+fn main() {}
