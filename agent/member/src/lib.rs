@@ -1,1 +1,9 @@
-//! One whole member without IO: coordination and broker composed from the cores.
+//! One whole member without IO: coordination and broker, composed from the cores.
+//!
+//! Two machines, each with one owner: [`coordination`] (Zab, tree, cluster image, ZooKeeper's clients) and `broker`
+//! (partitions, replication, groups, Kafka's clients). They take [`io::Input`]s and give [`io::Output`]s; the shell and the
+//! simulator drive them alike.
+#![forbid(unsafe_code)]
+
+pub mod io;
+pub mod record;

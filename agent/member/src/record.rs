@@ -1,0 +1,26 @@
+//! The kinds of write-ahead log records and which machine each belongs to.
+
+/// A record of Zab's log (`zab::LogRecord`): coordination replays it.
+pub const ZAB: u8 = 1;
+/// Batches appended to a partition: the broker replays it.
+pub const PARTITION_APPEND: u8 = 2;
+/// A partition was cut at an offset: the broker replays it.
+pub const PARTITION_TRUNCATE: u8 = 3;
+
+/// Which machine a record belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// The coordination machine.
+    Coordination,
+    /// The broker machine.
+    Broker,
+}
+
+/// The machine that wrote records of this kind; `None` for a kind of a newer version.
+pub fn owner(kind: u8) -> Option<Owner> {
+    match kind {
+        ZAB => Some(Owner::Coordination),
+        PARTITION_APPEND | PARTITION_TRUNCATE => Some(Owner::Broker),
+        _ => None,
+    }
+}
