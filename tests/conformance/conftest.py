@@ -1,0 +1,19 @@
+import pytest
+
+from cluster import Cluster
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """The quickstart, shared by tests that break nothing."""
+    running = Cluster().start()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def own_cluster():
+    """A quickstart of the test's own, to be killed, scaled and restarted."""
+    running = Cluster().start()
+    yield running
+    running.close()
