@@ -1,0 +1,228 @@
+//! ZooKeeper's bugs, each as a test that would fail with it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use streamkeeper_base::{Durable, Instant, ZabEpoch, Zxid};
+
+use super::harness::m;
+use crate::message::{Notification, NotifierState, Vote};
+use crate::{
+    Action, Config, Entry, EpochEnds, Event, LogRecord, Membership, Message, Payload, Peer, Recovery,
+};
+use crate::{RoleName, SnapshotMeta, Timing};
+
+fn z(epoch: u32, counter: u64) -> Zxid {
+    Zxid::new(ZabEpoch(epoch), counter)
+}
+
+fn entry(zxid: Zxid) -> Entry {
+    Entry { zxid, payload: Payload::Txn(Bytes::from_static(b"t")) }
+}
+
+/// A member of three, linked to the others.
+fn member(records: &[LogRecord]) -> Peer {
+    let bootstrap = Membership::of_voters([0, 1, 2].map(|id| (m(id), Bytes::new())));
+    let mut recovery = Recovery::new(SnapshotMeta::default());
+    records.iter().for_each(|record| recovery.replay(record.clone()).expect("a good log"));
+    let config = Config { id: m(0), bootstrap, timing: Timing::default() };
+    let mut peer = Peer::new(config, recovery, Instant::ZERO, 1).expect("a good log");
+    step(&mut peer, Event::LinkUp(m(1)));
+    step(&mut peer, Event::LinkUp(m(2)));
+    peer
+}
+
+fn step(peer: &mut Peer, event: Event) -> Vec<Action> {
+    let mut out = Vec::new();
+    peer.handle(Instant::ZERO, event, &mut out);
+    out
+}
+
+fn from_leader(peer: &mut Peer, message: Message) -> Vec<Action> {
+    step(peer, Event::Received { from: m(2), message })
+}
+
+fn persisted(ticket: u64) -> Event {
+    Event::Persisted(Durable::flushed(ticket))
+}
+
+fn sent(actions: &[Action]) -> Vec<Message> {
+    let message = |action: &Action| match action {
+        Action::Send { message, .. } => Some(message.clone()),
+        _ => None,
+    };
+    actions.iter().filter_map(message).collect()
+}
+
+/// A follower of member 2 whose promise of `epoch` is durable; returns the next free ticket.
+fn promised(peer: &mut Peer, epoch: u32, first_ticket: u64) -> u64 {
+    let vote = Vote { epoch: ZabEpoch(0), zxid: Zxid::ZERO, id: m(2) };
+    let news = Notification { state: NotifierState::Leading, round: 1, vote };
+    from_leader(peer, Message::Notification(news));
+    let out = from_leader(peer, Message::LeaderInfo { epoch: ZabEpoch(epoch) });
+    assert_eq!(out, [Action::Persist { ticket: first_ticket, record: LogRecord::Promise(ZabEpoch(epoch)) }]);
+    let out = step(peer, persisted(first_ticket));
+    assert!(matches!(sent(&out)[..], [Message::AckEpoch { counts: true, .. }]));
+    first_ticket + 1
+}
+
+#[test]
+fn a_promise_is_durable_before_it_is_said() {
+    let mut peer = member(&[]);
+    promised(&mut peer, 1, 1);
+}
+
+#[test] // ZOOKEEPER-3911, 3023, 4643, 4785: history, then epoch, then the acknowledgement
+fn new_leader_is_acknowledged_after_history_and_epoch_are_durable() {
+    let mut peer = member(&[]);
+    let ticket = promised(&mut peer, 1, 1);
+    let out = from_leader(&mut peer, Message::Diff { entries: vec![entry(z(1, 1))] });
+    assert_eq!(out, [Action::Persist { ticket, record: LogRecord::Entry(entry(z(1, 1))) }]);
+    let out = from_leader(&mut peer, Message::NewLeader { epoch: ZabEpoch(1) });
+    assert_eq!(out, [Action::Persist { ticket: ticket + 1, record: LogRecord::NewLeader(ZabEpoch(1)) }]);
+    assert_eq!(sent(&step(&mut peer, persisted(ticket))), [], "the history alone is not enough");
+    let out = step(&mut peer, persisted(ticket + 1));
+    assert_eq!(sent(&out), [Message::AckNewLeader { epoch: ZabEpoch(1) }]);
+    assert_eq!(peer.role(), RoleName::Joining, "clients wait for UpToDate");
+}
+
+fn serving(peer: &mut Peer) -> u64 {
+    let ticket = promised(peer, 1, 1);
+    from_leader(peer, Message::Diff { entries: vec![] });
+    from_leader(peer, Message::NewLeader { epoch: ZabEpoch(1) });
+    step(peer, persisted(ticket));
+    from_leader(peer, Message::UpToDate { committed: Zxid::ZERO });
+    assert_eq!(peer.role(), RoleName::Following);
+    ticket + 1
+}
+
+#[test] // ZOOKEEPER-4646: an ack must not leave before the log has the proposal
+fn a_proposal_is_persisted_before_it_is_acked() {
+    let mut peer = member(&[]);
+    let ticket = serving(&mut peer);
+    let out = from_leader(&mut peer, Message::Proposal(entry(z(1, 1))));
+    assert_eq!(out, [Action::Persist { ticket, record: LogRecord::Entry(entry(z(1, 1))) }]);
+    assert_eq!(
+        step(&mut peer, persisted(ticket)),
+        [Action::Send { to: m(2), message: Message::Ack { zxid: z(1, 1) } }]
+    );
+}
+
+#[test] // ZOOKEEPER-2845, 3642: only committed transactions reach the owner
+fn a_proposal_is_delivered_only_when_committed() {
+    let mut peer = member(&[]);
+    let ticket = serving(&mut peer);
+    from_leader(&mut peer, Message::Proposal(entry(z(1, 1))));
+    from_leader(&mut peer, Message::Proposal(entry(z(1, 2))));
+    step(&mut peer, persisted(ticket + 1));
+    let out = from_leader(&mut peer, Message::Commit { zxid: z(1, 1) });
+    assert_eq!(out, [Action::Deliver { zxid: z(1, 1), txn: Bytes::from_static(b"t") }]);
+    step(&mut peer, Event::LinkDown(m(2)));
+    assert_eq!(peer.last_delivered(), z(1, 1), "the tail stays a tail");
+}
+
+#[test] // ZOOKEEPER-4394: a COMMIT between NEWLEADER and UPTODATE
+fn a_commit_before_up_to_date_waits_for_it() {
+    let mut peer = member(&[]);
+    let ticket = promised(&mut peer, 1, 1);
+    from_leader(&mut peer, Message::Diff { entries: vec![entry(z(1, 1))] });
+    from_leader(&mut peer, Message::NewLeader { epoch: ZabEpoch(1) });
+    let out = from_leader(&mut peer, Message::Proposal(entry(z(1, 2))));
+    assert_eq!(out.len(), 1, "logged, not refused");
+    assert_eq!(from_leader(&mut peer, Message::Commit { zxid: z(1, 2) }), []);
+    step(&mut peer, persisted(ticket + 2));
+    let out = from_leader(&mut peer, Message::UpToDate { committed: z(1, 1) });
+    assert_eq!(out.iter().filter(|a| matches!(a, Action::Deliver { .. })).count(), 2);
+}
+
+#[test] // ZOOKEEPER-4712, 4541: what an old role appended allows nothing in a new one
+fn a_flush_for_an_old_role_acknowledges_nothing() {
+    let mut peer = member(&[]);
+    let ticket = serving(&mut peer);
+    from_leader(&mut peer, Message::Proposal(entry(z(1, 1))));
+    step(&mut peer, Event::LinkDown(m(2)));
+    assert_eq!(
+        sent(&step(&mut peer, persisted(ticket))).iter().filter(|s| matches!(s, Message::Ack { .. })).count(),
+        0
+    );
+}
+
+#[test] // ZOOKEEPER-4925: a hole is refused, not served onward
+fn a_hole_in_the_proposals_cuts_the_link() {
+    let mut peer = member(&[]);
+    serving(&mut peer);
+    let out = from_leader(&mut peer, Message::Proposal(entry(z(1, 2))));
+    assert_eq!(out[0], Action::Disconnect(m(2)));
+    assert_eq!(peer.role(), RoleName::Looking);
+}
+
+#[test] // ZOOKEEPER-2354: a log whose last zxid is of a later epoch than was adopted is legal
+fn entries_of_an_epoch_not_adopted_yet_recover() {
+    let records = [
+        LogRecord::Promise(ZabEpoch(1)),
+        LogRecord::NewLeader(ZabEpoch(1)),
+        LogRecord::Entry(entry(z(1, 1))),
+        LogRecord::Promise(ZabEpoch(2)),
+        LogRecord::Entry(entry(z(2, 1))),
+    ];
+    let peer = member(&records);
+    assert_eq!((peer.epoch(), peer.promised(), peer.last_logged()), (ZabEpoch(1), ZabEpoch(2), z(2, 1)));
+}
+
+#[test] // Zab phase 1: a lower epoch than promised is refused, also after a restart
+fn a_promise_survives_a_restart() {
+    let mut peer = member(&[LogRecord::Promise(ZabEpoch(5))]);
+    let vote = Vote { epoch: ZabEpoch(0), zxid: Zxid::ZERO, id: m(2) };
+    let news = Notification { state: NotifierState::Leading, round: 1, vote };
+    from_leader(&mut peer, Message::Notification(news));
+    let out = from_leader(&mut peer, Message::LeaderInfo { epoch: ZabEpoch(4) });
+    assert_eq!(out[0], Action::Disconnect(m(2)));
+}
+
+#[test] // invariant Z15
+fn a_leader_cannot_make_a_follower_cut_committed_entries() {
+    let mut peer = member(&[]);
+    let ticket = serving(&mut peer);
+    from_leader(&mut peer, Message::Proposal(entry(z(1, 1))));
+    step(&mut peer, persisted(ticket));
+    from_leader(&mut peer, Message::Commit { zxid: z(1, 1) });
+    step(&mut peer, Event::LinkDown(m(2)));
+    step(&mut peer, Event::LinkUp(m(2)));
+    promised(&mut peer, 2, ticket + 1);
+    let out = from_leader(&mut peer, Message::Truncate { to: Zxid::ZERO });
+    assert_eq!(out[0], Action::Disconnect(m(2)));
+    assert_eq!(peer.last_logged(), z(1, 1));
+}
+
+#[test] // D4: a follower that is ahead makes the leader give up, not the follower truncate
+fn a_leader_gives_up_for_a_follower_that_is_ahead() {
+    let mut peer = member(&[]);
+    let mut clock = Instant::ZERO;
+    let mut out = Vec::new();
+    peer.handle(clock, Event::Tick, &mut out);
+    let vote = Vote { epoch: ZabEpoch(0), zxid: Zxid::ZERO, id: m(0) };
+    let news = Notification { state: NotifierState::Looking, round: 1, vote };
+    peer.handle(clock, Event::Received { from: m(1), message: Message::Notification(news) }, &mut out);
+    clock = clock + Duration::from_millis(100);
+    peer.handle(clock, Event::Tick, &mut out);
+    assert_eq!(peer.role(), RoleName::Preparing);
+    let info = Message::FollowerInfo { promised: ZabEpoch(3) };
+    peer.handle(clock, Event::Received { from: m(1), message: info }, &mut out);
+    peer.handle(clock, persisted(1), &mut out);
+    assert!(sent(&out).contains(&Message::LeaderInfo { epoch: ZabEpoch(4) }));
+    let mut ends = EpochEnds::default();
+    ends.record(z(3, 7));
+    let ack = Message::AckEpoch { current: ZabEpoch(3), ends, counts: true };
+    peer.handle(clock, Event::Received { from: m(1), message: ack }, &mut out);
+    assert_eq!(peer.role(), RoleName::Looking);
+}
+
+#[test] // forged counts cost nothing
+fn a_forged_count_is_an_error() {
+    for tag in [4_u8, 6, 7, 14] {
+        let mut bytes = vec![tag];
+        bytes.extend([0xFF; 20]);
+        assert!(Message::decode(Bytes::from(bytes)).is_err());
+    }
+    assert!(LogRecord::decode(Bytes::from_static(&[3, 0, 0])).is_err());
+}
