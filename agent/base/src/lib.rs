@@ -3,6 +3,7 @@
 //! Must not know: any protocol, any IO. Read first: [`id`], then [`limits`].
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod durable;
 pub mod id;
 pub mod limits;

@@ -37,7 +37,10 @@ pub const MEMBERS_MAX: usize = 64;
 /// Bits of a zxid that hold the counter; the rest hold the epoch.
 pub const ZXID_COUNTER_BITS: u32 = 40;
 
-const _: () = assert!(JUTE_FRAME_BYTES_MAX < PEER_FRAME_BYTES_MAX, "a forwarded request must fit a peer frame");
-const _: () = assert!(KAFKA_FRAME_BYTES_MAX < PEER_FRAME_BYTES_MAX, "a replicated batch must fit a peer frame");
+const _: () =
+    assert!(JUTE_FRAME_BYTES_MAX < PEER_FRAME_BYTES_MAX, "a forwarded request must fit a peer frame");
+const _: () =
+    assert!(KAFKA_FRAME_BYTES_MAX < PEER_FRAME_BYTES_MAX, "a replicated batch must fit a peer frame");
 const _: () = assert!(SNAPSHOT_CHUNK_BYTES < PEER_FRAME_BYTES_MAX, "a snapshot chunk must fit a peer frame");
-const _: () = assert!((WAL_INLINE_BATCH_BYTES_MAX as u64) < WAL_FILE_BYTES / 16, "a WAL file holds many groups");
+const _: () =
+    assert!((WAL_INLINE_BATCH_BYTES_MAX as u64) < WAL_FILE_BYTES / 16, "a WAL file holds many groups");

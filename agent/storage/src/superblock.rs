@@ -1,0 +1,221 @@
+//! `DATA/meta`: whose disk this is and how it was left. Two copies, written in turn, so one is always whole.
+//!
+//! Read first: [`Superblock`], [`OpenError`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use streamkeeper_base::{ClusterId, Incarnation, MemberId};
+
+use crate::disk::{Access, BLOCK, Disk};
+
+const MAGIC: &[u8; 8] = b"SKEEPER1";
+/// The format this version writes; it reads no other.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Whose disk this is and how it was left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Superblock {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The member.
+    pub member: MemberId,
+    /// The disk's identity.
+    pub incarnation: Incarnation,
+    /// The kernel boot under which the disk was last used.
+    pub boot_id: String,
+    /// True if it was closed in good order.
+    pub clean: bool,
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The disk refuses.
+    #[error("{path}: {source}; make the directory writable, or use another --data directory")]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another cluster's disk.
+    #[error(
+        "{path}: belongs to cluster {found}, this member is of {expected}; use another --data directory, or move this one away"
+    )]
+    ForeignCluster {
+        /// Where.
+        path: PathBuf,
+        /// Whose.
+        found: ClusterId,
+        /// Ours.
+        expected: ClusterId,
+    },
+    /// Another member's disk.
+    #[error(
+        "{path}: belongs to member {found}, this is member {expected}; use another --data directory, or move this one away"
+    )]
+    ForeignMember {
+        /// Where.
+        path: PathBuf,
+        /// Whose.
+        found: MemberId,
+        /// Ours.
+        expected: MemberId,
+    },
+    /// Another format.
+    #[error(
+        "{path}: has data format {found}, this version reads {FORMAT_VERSION}; start it with the version that wrote it"
+    )]
+    Format {
+        /// Where.
+        path: PathBuf,
+        /// What was found.
+        found: u32,
+    },
+    /// Neither copy reads back.
+    #[error(
+        "{path}: both copies are damaged; restore the file, or remove the data directory to refill this member from its peers"
+    )]
+    Damaged {
+        /// Where.
+        path: PathBuf,
+    },
+}
+
+/// Reads the superblock of a data directory; `None` on an empty disk.
+///
+/// # Errors
+/// The disk refuses, is of another format, or damaged.
+pub fn read(disk: &dyn Disk, data: &Path) -> Result<Option<(Superblock, u64)>, OpenError> {
+    let path = data.join("meta");
+    if !disk.exists(&path) {
+        return Ok(None);
+    }
+    let io = |source| OpenError::Io { path: path.clone(), source };
+    let file = disk.open(&path, Access::Read).map_err(io)?;
+    let mut newest: Option<(Superblock, u64)> = None;
+    for copy in 0..2 {
+        let mut block = vec![0; BLOCK];
+        if file.read_at(&mut block, copy * BLOCK as u64).is_err() {
+            continue;
+        }
+        if let Some((superblock, generation, version)) = decode(&block) {
+            if version != FORMAT_VERSION {
+                return Err(OpenError::Format { path, found: version });
+            }
+            if newest.as_ref().is_none_or(|(_, g)| *g < generation) {
+                newest = Some((superblock, generation));
+            }
+        }
+    }
+    newest.map(Some).ok_or(OpenError::Damaged { path })
+}
+
+/// Writes the superblock with a generation greater than the last one's; the older copy stays whole meanwhile.
+///
+/// # Errors
+/// As the disk.
+pub fn write(disk: &dyn Disk, data: &Path, superblock: &Superblock, generation: u64) -> io::Result<()> {
+    disk.create_dir_all(data)?;
+    let path = data.join("meta");
+    let is_new = !disk.exists(&path);
+    let file = disk.open(&path, Access::Buffered)?;
+    file.write_at(&encode(superblock, generation), (generation % 2) * BLOCK as u64)?;
+    file.sync()?;
+    if is_new { disk.sync_dir(data) } else { Ok(()) }
+}
+
+/// Refuses a disk that is not this member's.
+///
+/// # Errors
+/// The variant says whose it is.
+pub fn check(path: &Path, found: &Superblock, cluster: ClusterId, member: MemberId) -> Result<(), OpenError> {
+    let path = path.to_owned();
+    if found.cluster != cluster {
+        return Err(OpenError::ForeignCluster { path, found: found.cluster, expected: cluster });
+    }
+    if found.member != member {
+        return Err(OpenError::ForeignMember { path, found: found.member, expected: member });
+    }
+    Ok(())
+}
+
+fn encode(superblock: &Superblock, generation: u64) -> Vec<u8> {
+    let mut block = Vec::with_capacity(BLOCK);
+    block.extend_from_slice(MAGIC);
+    block.extend_from_slice(&FORMAT_VERSION.to_be_bytes());
+    block.extend_from_slice(&generation.to_be_bytes());
+    block.extend_from_slice(&superblock.cluster.0);
+    block.extend_from_slice(&superblock.member.0.to_be_bytes());
+    block.extend_from_slice(&superblock.incarnation.0);
+    block.push(u8::from(superblock.clean));
+    let boot = superblock.boot_id.as_bytes();
+    let boot = &boot[..boot.len().min(255)];
+    block.push(boot.len() as u8);
+    block.extend_from_slice(boot);
+    block.resize(BLOCK - 4, 0);
+    let crc = crate::wal_crc(&block);
+    block.extend_from_slice(&crc.to_be_bytes());
+    block
+}
+
+fn decode(block: &[u8]) -> Option<(Superblock, u64, u32)> {
+    let (content, crc) = block.split_at_checked(BLOCK - 4)?;
+    if crate::wal_crc(content).to_be_bytes() != crc || content.get(..8)? != MAGIC {
+        return None;
+    }
+    let array = |at: usize| -> Option<[u8; 16]> { content.get(at..at + 16)?.try_into().ok() };
+    let version = u32::from_be_bytes(content.get(8..12)?.try_into().ok()?);
+    let generation = u64::from_be_bytes(content.get(12..20)?.try_into().ok()?);
+    let member = i32::from_be_bytes(content.get(36..40)?.try_into().ok()?);
+    let boot_len = usize::from(*content.get(57)?);
+    let superblock = Superblock {
+        cluster: ClusterId(array(20)?),
+        member: MemberId(member),
+        incarnation: Incarnation(array(40)?),
+        clean: *content.get(56)? == 1,
+        boot_id: String::from_utf8(content.get(58..58 + boot_len)?.to_vec()).ok()?,
+    };
+    Some((superblock, generation, version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::SimulatedDisk;
+
+    fn superblock() -> Superblock {
+        Superblock {
+            cluster: ClusterId([1; 16]),
+            member: MemberId(2),
+            incarnation: Incarnation([3; 16]),
+            boot_id: "boot".to_owned(),
+            clean: true,
+        }
+    }
+
+    #[test]
+    fn the_newest_whole_copy_is_read() {
+        let disk = SimulatedDisk::new(1);
+        let data = Path::new("/data");
+        assert_eq!(read(&disk, data).expect("an empty disk"), None);
+        write(&disk, data, &superblock(), 1).expect("a write");
+        let dirty = Superblock { clean: false, ..superblock() };
+        write(&disk, data, &dirty, 2).expect("a write");
+        assert_eq!(read(&disk, data).expect("a good disk"), Some((dirty, 2)));
+        disk.flip_bit(&data.join("meta"), 30, 1);
+        assert_eq!(read(&disk, data).expect("one good copy"), Some((superblock(), 1)));
+        disk.flip_bit(&data.join("meta"), BLOCK + 30, 1);
+        assert!(matches!(read(&disk, data), Err(OpenError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_foreign_disk_is_refused_with_its_owner() {
+        let path = Path::new("/data");
+        let error = check(path, &superblock(), ClusterId([9; 16]), MemberId(2)).expect_err("another cluster");
+        assert!(error.to_string().contains("belongs to cluster 01010101-"), "{error}");
+        let error = check(path, &superblock(), ClusterId([1; 16]), MemberId(7)).expect_err("another member");
+        assert!(error.to_string().contains("belongs to member 2, this is member 7"), "{error}");
+    }
+}
