@@ -9,6 +9,7 @@ pub mod id;
 pub mod limits;
 pub mod random;
 pub mod time;
+pub mod znode;
 
 pub use durable::Durable;
 pub use id::*;
