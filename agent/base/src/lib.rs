@@ -14,4 +14,4 @@ pub mod znode;
 pub use durable::Durable;
 pub use id::*;
 pub use random::Random;
-pub use time::Instant;
+pub use time::{Instant, WallMillis};
