@@ -3,7 +3,9 @@
 //! Must not know: any protocol, any IO. Read first: [`id`], then [`limits`].
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod batch;
+pub mod codec;
 pub mod durable;
 pub mod id;
 pub mod limits;
@@ -11,6 +13,7 @@ pub mod random;
 pub mod time;
 pub mod znode;
 
+pub use address::Address;
 pub use durable::Durable;
 pub use id::*;
 pub use random::Random;

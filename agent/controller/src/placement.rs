@@ -1,0 +1,62 @@
+//! Where new replicas go: spread over zones first, then over members by how many they hold, leaders evenly. Deterministic.
+
+use std::collections::BTreeMap;
+
+use streamkeeper_base::MemberId;
+
+use crate::image::ClusterImage;
+
+/// What members hold, for comparing them.
+#[derive(Clone, Debug)]
+pub(crate) struct Loads {
+    /// Replicas by eligible member.
+    pub(crate) replicas: BTreeMap<MemberId, usize>,
+    /// Partitions that prefer the member as leader.
+    pub(crate) preferred: BTreeMap<MemberId, usize>,
+}
+
+impl Loads {
+    /// Counts what live, uncordoned members hold or are about to.
+    pub(crate) fn of(image: &ClusterImage) -> Self {
+        let eligible = image.members.iter().filter(|(_, m)| m.live && !m.cordoned).map(|(id, _)| *id);
+        let replicas: BTreeMap<MemberId, usize> = eligible.map(|id| (id, 0)).collect();
+        let mut loads = Self { preferred: replicas.clone(), replicas };
+        for (_, _, partition) in image.partitions() {
+            let target: Vec<MemberId> =
+                partition.replicas.iter().filter(|id| !partition.removing.contains(id)).copied().collect();
+            loads.count(&target);
+        }
+        loads
+    }
+
+    pub(crate) fn count(&mut self, replicas: &[MemberId]) {
+        for id in replicas {
+            if let Some(count) = self.replicas.get_mut(id) {
+                *count += 1;
+            }
+        }
+        if let Some(count) = replicas.first().and_then(|id| self.preferred.get_mut(id)) {
+            *count += 1;
+        }
+    }
+}
+
+/// Replicas for one new partition; fewer than wanted if there are not enough members.
+pub(crate) fn place(image: &ClusterImage, loads: &mut Loads, replication_factor: usize) -> Vec<MemberId> {
+    let mut chosen: Vec<MemberId> = Vec::new();
+    while chosen.len() < replication_factor {
+        let zone_of = |id: &MemberId| image.members.get(id).map_or("", |m| m.address.zone.as_str());
+        let used = |id: &MemberId| chosen.iter().filter(|c| zone_of(c) == zone_of(id)).count();
+        let next = loads
+            .replicas
+            .iter()
+            .filter(|(id, _)| !chosen.contains(id))
+            .min_by_key(|(id, count)| (used(id), **count, loads.preferred.get(id).copied(), **id))
+            .map(|(id, _)| *id);
+        let Some(id) = next else { break };
+        chosen.push(id);
+    }
+    chosen.sort_by_key(|id| (loads.preferred.get(id).copied(), *id));
+    loads.count(&chosen);
+    chosen
+}

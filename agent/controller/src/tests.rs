@@ -1,0 +1,280 @@
+//! Commands, elections, the planner.
+
+use std::collections::BTreeMap;
+
+use bytes::BytesMut;
+use streamkeeper_base::codec::Get;
+use streamkeeper_base::{
+    Address, Incarnation, LeaderEpoch, MemberId, PartitionEpoch, PartitionId, Random, TopicId, TopicPartition,
+};
+
+use crate::{ClusterImage, Command, CommandError, Delta, NewTopic, Partition, next_command, plan, skew};
+
+fn m(id: i32) -> MemberId {
+    MemberId(id)
+}
+
+fn run(image: &mut ClusterImage, command: Command) -> Result<(), CommandError> {
+    let mut bytes = BytesMut::new();
+    command.encode(&mut bytes);
+    let mut get = Get(bytes.freeze());
+    assert_eq!(Command::decode(&mut get), Ok(command.clone()), "our own bytes");
+    let (deltas, _) = image.prepare(&command)?;
+    let mut bytes = BytesMut::new();
+    Delta::encode_all(&deltas, &mut bytes);
+    for delta in Delta::decode_all(bytes.freeze()).expect("our own bytes") {
+        image.apply(&delta);
+    }
+    assert_eq!(ClusterImage::decode(image.encode()).as_ref(), Ok(&*image));
+    check(image);
+    Ok(())
+}
+
+/// What must hold of every image.
+fn check(image: &ClusterImage) {
+    for (tp, _, p) in image.partitions() {
+        assert!(p.isr.iter().all(|id| p.replicas.contains(id)), "{tp}: {p:?}");
+        assert!(p.elr.iter().all(|id| p.replicas.contains(id) && !p.isr.contains(id)), "{tp}: {p:?}");
+        assert!(p.leader.is_none_or(|id| p.isr.contains(&id)), "a leader is in its ISR: {p:?}");
+        assert!(p.leader.is_none_or(|id| image.members[&id].live), "a leader is live: {p:?}");
+        assert!(p.replicas.len() > p.removing.len(), "{p:?}");
+    }
+}
+
+fn register(id: i32, disk: u8, zone: &str) -> Command {
+    let address = Address { host: "h".into(), zone: zone.into(), ..Address::default() };
+    Command::Register { member: m(id), incarnation: Incarnation([disk; 16]), address }
+}
+
+fn cluster(members: i32) -> ClusterImage {
+    let mut image = ClusterImage { auto_rebalance: true, ..ClusterImage::default() };
+    (0..members).for_each(|id| run(&mut image, register(id, id as u8, "")).expect("a new member"));
+    image
+}
+
+fn topic(name: &str, partitions: i32, replication_factor: i16) -> Command {
+    let id = TopicId([name.as_bytes()[0]; 16]);
+    Command::CreateTopic(NewTopic {
+        name: name.into(),
+        partitions,
+        replication_factor,
+        id,
+        ..NewTopic::default()
+    })
+}
+
+fn tp(name: &str, partition: i32) -> TopicPartition {
+    TopicPartition { topic: TopicId([name.as_bytes()[0]; 16]), partition: PartitionId(partition) }
+}
+
+fn of(image: &ClusterImage, name: &str) -> Partition {
+    image.topics[name].partitions[0].clone()
+}
+
+fn propose(image: &mut ClusterImage, name: &str, isr: &[i32]) -> Result<(), CommandError> {
+    let p = of(image, name);
+    run(
+        image,
+        Command::ProposeIsr {
+            tp: tp(name, 0),
+            leader: p.leader.expect("led"),
+            leader_epoch: p.leader_epoch,
+            partition_epoch: p.partition_epoch,
+            isr: isr.iter().map(|id| m(*id)).collect(),
+        },
+    )
+}
+
+#[test]
+fn topics_are_refused_with_kafkas_codes() {
+    let mut image = cluster(3);
+    run(&mut image, topic("a.b", 2, -1)).expect("good");
+    assert_eq!(of(&image, "a.b").replicas.len(), 3, "the default factor is min(3, members)");
+    let configured = |key: &str, value: &str| {
+        let configs = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        Command::CreateTopic(NewTopic {
+            name: "c".into(),
+            partitions: 1,
+            replication_factor: 1,
+            configs,
+            ..NewTopic::default()
+        })
+    };
+    let cases = [
+        (topic("a.b", 1, 1), 36),
+        (topic("a_b", 1, 1), 17),
+        (topic("bad name", 1, 1), 17),
+        (topic("x", 0, 1), 37),
+        (topic("x", 1, 4), 38),
+        (configured("no.such.key", "1"), 40),
+        (configured("retention.ms", "soon"), 40),
+        (configured("segment.bytes", "1024"), 40),
+    ];
+    for (command, code) in cases {
+        assert_eq!(run(&mut image, command.clone()).expect_err("refused").code, code, "{command:?}");
+    }
+    assert_eq!(image.topics.len(), 1);
+    run(&mut image, Command::CreatePartitions { topic: "a.b".into(), total: 5 }).expect("good");
+    let shrink = run(&mut image, Command::CreatePartitions { topic: "a.b".into(), total: 4 });
+    assert_eq!(shrink.expect_err("refused").code, 37);
+}
+
+#[test]
+fn a_fenced_leader_is_replaced_from_the_isr() {
+    let mut image = cluster(3);
+    run(&mut image, topic("t", 1, 3)).expect("good");
+    let first = of(&image, "t").leader.expect("led");
+    run(&mut image, Command::Fence(first)).expect("good");
+    let p = of(&image, "t");
+    assert!(p.leader.is_some() && p.leader != Some(first) && !p.isr.contains(&first));
+    assert_eq!((p.leader_epoch, p.isr.len()), (LeaderEpoch(1), 2));
+    run(&mut image, register(first.0, first.0 as u8, "")).expect("good");
+    assert!(!of(&image, "t").isr.contains(&first), "it comes back by the leader's proposal only");
+}
+
+#[test] // KIP-966: the last replica standing does not decide alone
+fn members_that_left_below_min_insync_stay_electable() {
+    let mut image = cluster(3);
+    run(&mut image, topic("t", 1, 3)).expect("good");
+    for id in 0..3 {
+        run(&mut image, Command::Fence(m(id))).expect("good");
+    }
+    let p = of(&image, "t");
+    assert_eq!((p.leader, p.isr.len()), (None, 0));
+    assert_eq!(
+        p.elr,
+        [m(1), m(2)],
+        "member 0 left while two remained: records may have been acknowledged without it"
+    );
+    run(&mut image, register(0, 0, "")).expect("good");
+    assert_eq!(of(&image, "t").leader, None, "it may lack acknowledged records");
+    run(&mut image, register(1, 1, "")).expect("good");
+    assert_eq!((of(&image, "t").leader, of(&image, "t").isr), (Some(m(1)), vec![m(1)]));
+    assert_eq!(of(&image, "t").elr, [m(2)]);
+}
+
+#[test] // K8: an unclean restart is a new disk
+fn another_disk_holds_nothing() {
+    let mut image = cluster(3);
+    run(&mut image, topic("t", 1, 3)).expect("good");
+    let leader = of(&image, "t").leader.expect("led");
+    run(&mut image, register(leader.0, 99, "")).expect("good");
+    let p = of(&image, "t");
+    assert!(!p.isr.contains(&leader) && !p.elr.contains(&leader) && p.leader != Some(leader));
+}
+
+#[test] // KIP-497
+fn isr_proposals_are_fenced() {
+    let mut image = cluster(3);
+    run(&mut image, topic("t", 1, 3)).expect("good");
+    let leader = of(&image, "t").leader.expect("led");
+    propose(&mut image, "t", &[leader.0, (leader.0 + 1) % 3]).expect("good");
+    assert_eq!(of(&image, "t").isr.len(), 2);
+    let old = Command::ProposeIsr {
+        tp: tp("t", 0),
+        leader,
+        leader_epoch: LeaderEpoch(0),
+        partition_epoch: PartitionEpoch(0),
+        isr: vec![leader],
+    };
+    assert_eq!(run(&mut image, old.clone()).expect_err("an old state").code, 95);
+    run(&mut image, Command::Fence(leader)).expect("good");
+    assert_eq!(run(&mut image, old).expect_err("an old leader").code, 74);
+    let fenced = propose(&mut image, "t", &[0, 1, 2]);
+    assert_eq!(fenced.expect_err("a fenced member cannot join").code, 107);
+}
+
+#[test] // KIP-455, K18
+fn a_reassignment_adds_before_it_removes() {
+    let mut image = cluster(5);
+    run(&mut image, topic("t", 1, 3)).expect("good");
+    let before = of(&image, "t");
+    let target: Vec<MemberId> = (0..5).map(m).filter(|id| !before.replicas[1..].contains(id)).collect();
+    run(&mut image, Command::Reassign { tp: tp("t", 0), replicas: target.clone() }).expect("good");
+    let p = of(&image, "t");
+    assert_eq!((p.adding.len(), p.removing.len(), p.replicas.len()), (2, 2, 5));
+    assert_eq!(p.isr, before.isr, "nobody left yet");
+    let all: Vec<i32> = (0..5).collect();
+    propose(&mut image, "t", &all).expect("all caught up");
+    let p = of(&image, "t");
+    assert_eq!((p.replicas, p.adding, p.removing), (target, vec![], vec![]));
+    assert!(p.isr.len() == 3 && p.leader.is_some());
+}
+
+/// Replicas catch up at once: each moving partition's leader proposes everyone.
+fn settle(image: &mut ClusterImage) -> usize {
+    let mut steps = 0;
+    while let Some(command) = next_command(image) {
+        run(image, command).expect("the rebalancer's own command");
+        steps += 1;
+        assert!(steps < 2000, "it ends");
+        let moving: Vec<(TopicPartition, Partition)> = image
+            .partitions()
+            .filter(|(_, _, p)| !p.adding.is_empty())
+            .map(|(tp, _, p)| (tp, p.clone()))
+            .collect();
+        for (tp, p) in moving {
+            let isr = p.replicas.iter().filter(|id| image.members[id].live).copied().collect();
+            let leader = p.leader.expect("led");
+            let command = Command::ProposeIsr {
+                tp,
+                leader,
+                leader_epoch: p.leader_epoch,
+                partition_epoch: p.partition_epoch,
+                isr,
+            };
+            run(image, command).expect("good");
+        }
+    }
+    steps
+}
+
+#[test]
+fn a_larger_cluster_evens_itself_out_and_a_drain_empties() {
+    let mut image = cluster(3);
+    run(&mut image, topic("a", 24, 3)).expect("good");
+    run(&mut image, topic("b", 6, 2)).expect("good");
+    assert!(skew(&image).is_balanced(), "placement is even from the start: {:?}", skew(&image));
+    for id in 3..5 {
+        run(&mut image, register(id, id as u8, "")).expect("good");
+    }
+    assert!(!skew(&image).is_balanced());
+    let moves = plan(&image).len();
+    settle(&mut image);
+    let after = skew(&image);
+    assert!(after.is_balanced() && after.replicas_max - after.replicas_min <= 1, "{after:?}");
+    assert!(moves <= 24 + 6, "{moves} moves");
+    for id in [4, 3] {
+        run(&mut image, Command::Cordon(m(id))).expect("good");
+        let held = run(&mut image, Command::Unregister(m(id)));
+        assert_eq!(held.expect_err("it holds replicas").code, 42);
+        settle(&mut image);
+        assert_eq!(image.replicas_on(m(id)), 0);
+        run(&mut image, Command::Unregister(m(id))).expect("it is empty");
+    }
+    assert!(skew(&image).is_balanced());
+}
+
+#[test]
+fn plans_are_deterministic_minimal_and_keep_zones() {
+    for seed in 0..40 {
+        let mut random = Random::new(seed);
+        let mut image = ClusterImage { auto_rebalance: true, ..ClusterImage::default() };
+        let zones = ["a", "b", "c"];
+        for id in 0..6 {
+            run(&mut image, register(id, id as u8, zones[id as usize % 3])).expect("good");
+        }
+        for name in ["p", "q", "r"] {
+            run(&mut image, topic(name, 1 + random.below(12) as i32, 3)).expect("good");
+        }
+        for (_, _, p) in image.partitions() {
+            let spread: std::collections::BTreeSet<_> = p.replicas.iter().map(|id| id.0 % 3).collect();
+            assert_eq!(spread.len(), 3, "one replica a zone");
+        }
+        run(&mut image, register(6, 6, zones[random.below(3) as usize])).expect("good");
+        assert_eq!(plan(&image), plan(&image));
+        settle(&mut image);
+        assert_eq!(plan(&image), [], "a balanced cluster needs nothing");
+        assert!(skew(&image).is_balanced());
+    }
+}
