@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use crate::crc32c;
 use crate::disk::{Access, Disk};
-use crate::wal_crc;
 
 const MAGIC: &[u8; 8] = b"SKSNAP01";
 const FOOTER: &[u8; 8] = b"SKSNAPOK";
@@ -33,14 +33,14 @@ pub fn write(disk: &dyn Disk, dir: &Path, zxid: i64, chunks: &[Bytes]) -> io::Re
         for word in [chunk.len(), packed.len()] {
             head.extend_from_slice(&u32::try_from(word).map_err(io::Error::other)?.to_be_bytes());
         }
-        head.extend_from_slice(&wal_crc(&packed).to_be_bytes());
+        head.extend_from_slice(&crc32c(&packed).to_be_bytes());
         file.write_at(&head, at)?;
         file.write_at(&packed, at + head.len() as u64)?;
         at += (head.len() + packed.len()) as u64;
     }
     let count = u32::try_from(chunks.len()).map_err(io::Error::other)?;
     file.write_at(&[&[0; 4][..], &count.to_be_bytes(), FOOTER].concat(), at)?;
-    file.sync()?;
+    file.sync_data()?;
     disk.rename(&temporary, &dir.join(name(zxid)))?;
     disk.sync_dir(dir)?;
     remove_older(disk, dir)
@@ -113,7 +113,7 @@ fn read(disk: &dyn Disk, path: &Path) -> io::Result<Vec<Bytes>> {
         let packed = word(at + 4).ok_or_else(|| damaged("chunk head"))? as usize;
         let crc = word(at + 8).ok_or_else(|| damaged("chunk head"))?;
         let body = content.get(at + 12..(at + 12).saturating_add(packed)).ok_or_else(|| damaged("chunk"))?;
-        if wal_crc(body) != crc {
+        if crc32c(body) != crc {
             return Err(damaged("chunk"));
         }
         // The CRC was right, so the length is our own and may be reserved.

@@ -122,7 +122,7 @@ pub fn write(disk: &dyn Disk, data: &Path, superblock: &Superblock, generation: 
     let is_new = !disk.exists(&path);
     let file = disk.open(&path, Access::Buffered)?;
     file.write_at(&encode(superblock, generation), (generation % 2) * BLOCK as u64)?;
-    file.sync()?;
+    file.sync_data()?;
     if is_new { disk.sync_dir(data) } else { Ok(()) }
 }
 
@@ -155,14 +155,14 @@ fn encode(superblock: &Superblock, generation: u64) -> Vec<u8> {
     block.push(boot.len() as u8);
     block.extend_from_slice(boot);
     block.resize(BLOCK - 4, 0);
-    let crc = crate::wal_crc(&block);
+    let crc = crate::crc32c(&block);
     block.extend_from_slice(&crc.to_be_bytes());
     block
 }
 
 fn decode(block: &[u8]) -> Option<(Superblock, u64, u32)> {
     let (content, crc) = block.split_at_checked(BLOCK - 4)?;
-    if crate::wal_crc(content).to_be_bytes() != crc || content.get(..8)? != MAGIC {
+    if crate::crc32c(content).to_be_bytes() != crc || content.get(..8)? != MAGIC {
         return None;
     }
     let array = |at: usize| -> Option<[u8; 16]> { content.get(at..at + 16)?.try_into().ok() };
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(read(&disk, data).expect("a good disk"), Some((dirty, 2)));
         disk.flip_bit(&data.join("meta"), 30, 1);
         assert_eq!(read(&disk, data).expect("one good copy"), Some((superblock(), 1)));
-        disk.flip_bit(&data.join("meta"), BLOCK + 30, 1);
+        disk.flip_bit(&data.join("meta"), BLOCK as u64 + 30, 1);
         assert!(matches!(read(&disk, data), Err(OpenError::Damaged { .. })));
     }
 

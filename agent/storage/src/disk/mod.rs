@@ -1,5 +1,8 @@
-//! Files as the rest of storage sees them: real ones, or simulated ones that lose what was not flushed.
+//! Files as the rest of storage sees them: real ones, ones in memory, or simulated ones that lose what was not flushed.
+//!
+//! All three pass one suite. Must not know: what the files hold. Read first: [`Disk`], [`DiskFile`].
 
+mod memory;
 mod real;
 mod simulated;
 
@@ -10,15 +13,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use real::{RealDisk, boot_id};
-pub use simulated::SimulatedDisk;
+pub use memory::MemoryDisk;
+pub use real::{DirectoryLock, RealDisk, boot_id, lock_directory};
+pub use simulated::{Crash, SimulatedDisk};
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Existing, read only.
     Read,
-    /// Existing or new, buffered: durable after [`DiskFile::sync`].
+    /// Existing or new, buffered: durable after [`DiskFile::sync_data`].
     Buffered,
     /// Existing or new; each write is durable when it returns. Offsets and lengths are multiples of [`BLOCK`], and the buffer
     /// should be aligned to it.
@@ -30,7 +34,10 @@ pub const BLOCK: usize = 4096;
 
 /// A directory tree. Paths are used as given.
 pub trait Disk: Send + Sync {
-    /// Opens a file.
+    /// Opens a file. A new one keeps its name over a power cut only after [`Disk::sync_dir`] of its directory.
+    ///
+    /// # Errors
+    /// `NotFound` if its directory, or for [`Access::Read`] the file, does not exist.
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>>;
     /// Makes a directory and those above it.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
@@ -46,6 +53,8 @@ pub trait Disk: Send + Sync {
     fn exists(&self, path: &Path) -> bool;
     /// Makes creations, renames and removals in a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Bytes that can still be written to the file system that holds the path.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 }
 
 /// An open file. Reads see all writes; only what was synchronized survives a power cut.
@@ -58,7 +67,7 @@ pub trait DiskFile: Send + Sync {
     /// Writes all of it at an offset.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Makes everything written durable. A failure is final: what was written may be lost (never retry and trust).
-    fn sync(&self) -> io::Result<()>;
+    fn sync_data(&self) -> io::Result<()>;
     /// Bytes in the file.
     fn len(&self) -> io::Result<u64>;
     /// True if the file holds nothing.
@@ -67,4 +76,50 @@ pub trait DiskFile: Send + Sync {
     }
     /// Cuts or extends the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
+}
+
+/// Makes a directory and those above it, names included, so that a power cut keeps the way to what is flushed in it.
+///
+/// # Errors
+/// As the disk.
+pub fn create_dir_durable(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|p| !p.as_os_str().is_empty() && !disk.exists(p)).collect();
+    disk.create_dir_all(path)?;
+    for made in missing.iter().rev() {
+        if let Some(parent) = made.parent() {
+            disk.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+        }
+    }
+    Ok(())
+}
+
+/// Replaces a file as a whole: temporary name, write, flush, rename, flush of the directory. After a crash it is the old one
+/// or the new one.
+///
+/// # Errors
+/// As the disk.
+pub fn replace_file(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_added_extension("tmp");
+    let file = disk.open(&temporary, Access::Buffered)?;
+    file.set_len(0)?;
+    file.write_at(content, 0)?;
+    file.sync_data()?;
+    disk.rename(&temporary, path)?;
+    disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// The whole content of a file; `None` if there is none.
+///
+/// # Errors
+/// As the disk.
+pub fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match disk.open(path, Access::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut content = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];
+    file.read_at(&mut content, 0)?;
+    Ok(Some(content))
 }

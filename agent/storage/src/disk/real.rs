@@ -69,6 +69,11 @@ impl Disk for RealDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let fs = rustix::fs::statvfs(path)?;
+        Ok(fs.f_bavail.saturating_mul(fs.f_frsize))
+    }
 }
 
 impl DiskFile for RealFile {
@@ -80,7 +85,7 @@ impl DiskFile for RealFile {
         self.0.write_all_at(bytes, offset)
     }
 
-    fn sync(&self) -> io::Result<()> {
+    fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }
 
@@ -99,4 +104,21 @@ impl DiskFile for RealFile {
 /// As reading a small file of the kernel.
 pub fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// Held while a process uses a data directory; let go when dropped, or by the kernel when the process dies.
+#[derive(Debug)]
+pub struct DirectoryLock(#[expect(dead_code, reason = "the open file is the lock")] File);
+
+/// Takes a data directory for this process alone; `None` if another process has it.
+///
+/// # Errors
+/// As opening a file in it.
+pub fn lock_directory(dir: &Path) -> io::Result<Option<DirectoryLock>> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock"))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(DirectoryLock(file))),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -87,7 +87,7 @@ impl PartitionLog {
     /// # Errors
     /// The disk refuses. A damaged tail is cut, never an error.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, config: LogConfig, trust: Trust) -> io::Result<Self> {
-        disk.create_dir_all(dir)?;
+        crate::disk::create_dir_durable(&*disk, dir)?;
         let mut log = Self {
             disk,
             dir: dir.to_owned(),

@@ -11,8 +11,8 @@ use streamkeeper_base::Offset;
 use streamkeeper_base::batch::{self, BATCH_CRC_START, BATCH_HEADER_BYTES, BatchHeader};
 
 use super::{INDEX_INTERVAL, IndexEntry, LogConfig, Trust};
+use crate::crc32c;
 use crate::disk::{Access, Disk, DiskFile};
-use crate::wal_crc;
 
 /// Bytes read at once while a segment is walked through.
 const WALK_BYTES: usize = 256 * 1024;
@@ -230,7 +230,7 @@ impl Segment {
             bytes.extend_from_slice(&relative.to_be_bytes());
             bytes.extend_from_slice(&entry.position.to_be_bytes());
         }
-        bytes.extend_from_slice(&wal_crc(&bytes).to_be_bytes());
+        bytes.extend_from_slice(&crc32c(&bytes).to_be_bytes());
         disk.open(&path(dir, self.base, "idx"), Access::Buffered)?.write_at(&bytes, 0)
     }
 }

@@ -8,7 +8,7 @@ use streamkeeper_base::batch::{self, BATCH_CRC_START, BatchHeader};
 use streamkeeper_base::{LeaderEpoch, Offset, Random};
 
 use super::{LogConfig, PartitionLog, Trust};
-use crate::disk::SimulatedDisk;
+use crate::disk::{Crash, SimulatedDisk};
 
 const CONFIG: LogConfig =
     LogConfig { segment_bytes: 2000, segment_ms: i64::MAX, retention_ms: -1, retention_bytes: -1 };
@@ -24,7 +24,7 @@ fn batch_at(base: i64, count: i32, epoch: i32, filler: usize, timestamp: i64) ->
     bytes[35..43].copy_from_slice(&timestamp.to_be_bytes());
     bytes[43..51].copy_from_slice(&(-1_i64).to_be_bytes());
     bytes[57..61].copy_from_slice(&count.to_be_bytes());
-    let crc = crate::wal_crc(&bytes[BATCH_CRC_START..]);
+    let crc = crate::crc32c(&bytes[BATCH_CRC_START..]);
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
     batch::assign(&mut bytes, Offset(base), LeaderEpoch(epoch));
     Bytes::from(bytes)
@@ -108,13 +108,13 @@ fn a_power_cut_leaves_whole_batches_that_were_flushed() {
             log.append(&batch_at(i, 1, 0, 300, i)).expect("a good disk");
             if i == 4 {
                 for file in log.take_unflushed().iter().chain(log.active_file().iter()) {
-                    file.sync().expect("a good disk");
+                    file.sync_data().expect("a good disk");
                 }
                 crate::disk::Disk::sync_dir(&disk, Path::new("/data/t/0")).expect("a good disk");
             }
         }
         drop(log);
-        disk.power_cut();
+        disk.crash(Crash::Power);
         let log = open(&disk, Trust::Nothing);
         assert!(log.end() >= Offset(5), "seed {seed}: flushed batches are lost");
         assert_eq!(read_all(&log).len() as i64, log.end().0, "seed {seed}");

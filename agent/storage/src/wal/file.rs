@@ -1,4 +1,4 @@
-//! One file of the log, and the aligned memory that direct IO wants.
+//! One file of the log: its head block, how it is made and recycled; and the aligned memory that direct IO wants.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,104 +7,145 @@ use std::sync::Arc;
 use streamkeeper_base::Lsn;
 
 use super::record::{long, word};
+use crate::crc32c;
 use crate::disk::{Access, BLOCK, Disk, DiskFile};
-use crate::wal_crc as crc;
 
-const MAGIC: u32 = 0x534B_5746;
+const HEAD_MAGIC: u32 = 0x534B_5746;
+const FREE_MAGIC: u32 = 0x534B_5745;
+/// Bytes of one copy of a head.
+const HEAD_BYTES: usize = 44;
+/// The head stands twice in its block, in two sectors, so that rot of one does not take a file away.
+const COPIES: [usize; 2] = [0, BLOCK / 2];
+/// Zeros written at once while a new file is made: what one step may delay a commit by.
+const STEP_BYTES: usize = 1024 * 1024;
 
-/// One file: a head block, then groups.
-pub(super) struct WalFile {
-    pub(super) path: PathBuf,
-    pub(super) handle: Arc<dyn DiskFile>,
-    /// Files are ordered by it; it rises with each use.
-    pub(super) number: u64,
-    /// Distinguishes this use of the file from earlier ones.
-    pub(super) salt: u64,
-    /// The first record in it.
-    pub(super) first: Lsn,
-    /// Where the next group goes.
-    pub(super) position: u64,
-    size: u64,
-}
-
-/// What the head block says.
+/// What a file's first block says. It is written durably before any record follows, so a block that says neither is rot,
+/// never a torn write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) number: u64,
-    pub(super) salt: u64,
-    pub(super) first: Lsn,
-    /// The CRC that the first record's predecessor has.
-    pub(super) previous_crc: u32,
+pub(super) enum Head {
+    /// Records follow.
+    Used {
+        /// Files are ordered by it; it rises with each use.
+        number: u64,
+        /// Distinguishes this use of the file from earlier ones.
+        salt: u64,
+        /// The first record in it.
+        first: Lsn,
+        /// The CRC of the record before that one.
+        previous_crc: u32,
+        /// Records below were no longer needed when the file was begun.
+        released: Lsn,
+    },
+    /// Nothing needed is in it.
+    Free {
+        /// Records below were no longer needed when it was set free.
+        released: Lsn,
+    },
 }
 
 impl Head {
     pub(super) fn decode(block: &[u8]) -> Option<Self> {
-        let head = block.get(..36)?;
-        if word(head, 0) != MAGIC || crc(&head[..32]) != word(head, 32) {
+        COPIES.iter().find_map(|at| Self::decode_copy(block.get(*at..*at + HEAD_BYTES)?))
+    }
+
+    fn decode_copy(head: &[u8]) -> Option<Self> {
+        if crc32c(&head[..HEAD_BYTES - 4]) != word(head, HEAD_BYTES - 4) {
             return None;
         }
-        Some(Self {
-            number: long(head, 4),
-            salt: long(head, 12),
-            first: Lsn(long(head, 20)),
-            previous_crc: word(head, 28),
-        })
+        let released = Lsn(long(head, 32));
+        match word(head, 0) {
+            FREE_MAGIC => Some(Self::Free { released }),
+            HEAD_MAGIC => Some(Self::Used {
+                number: long(head, 4),
+                salt: long(head, 12),
+                first: Lsn(long(head, 20)),
+                previous_crc: word(head, 28),
+                released,
+            }),
+            _ => None,
+        }
+    }
+
+    pub(super) fn released(&self) -> Lsn {
+        match self {
+            Self::Used { released, .. } | Self::Free { released } => *released,
+        }
+    }
+
+    fn encode(&self) -> [u8; HEAD_BYTES] {
+        let mut head = [0; HEAD_BYTES];
+        match self {
+            Self::Free { .. } => head[0..4].copy_from_slice(&FREE_MAGIC.to_be_bytes()),
+            Self::Used { number, salt, first, previous_crc, .. } => {
+                head[0..4].copy_from_slice(&HEAD_MAGIC.to_be_bytes());
+                head[4..12].copy_from_slice(&number.to_be_bytes());
+                head[12..20].copy_from_slice(&salt.to_be_bytes());
+                head[20..28].copy_from_slice(&first.0.to_be_bytes());
+                head[28..32].copy_from_slice(&previous_crc.to_be_bytes());
+            }
+        }
+        head[32..40].copy_from_slice(&self.released().0.to_be_bytes());
+        let own = crc32c(&head[..HEAD_BYTES - 4]);
+        head[HEAD_BYTES - 4..].copy_from_slice(&own.to_be_bytes());
+        head
+    }
+
+    /// The first block of a file.
+    fn block(&self) -> AlignedBuffer {
+        let mut block = [0; BLOCK];
+        for at in COPIES {
+            block[at..at + HEAD_BYTES].copy_from_slice(&self.encode());
+        }
+        let mut buffer = AlignedBuffer::new();
+        buffer.extend(&block);
+        buffer
     }
 }
 
-impl WalFile {
-    /// Takes a recycled file, or writes a new one full of zeros, so that later writes change no metadata.
-    pub(super) fn create(
-        disk: &dyn Disk,
-        dir: &Path,
-        number: u64,
-        first: Lsn,
-        recycled: Option<PathBuf>,
-        size: u64,
-    ) -> io::Result<Self> {
-        let path = if let Some(path) = recycled {
-            path
-        } else {
-            let path = dir.join(format!("{number:08}.wal"));
-            let file = disk.open(&path, Access::Buffered)?;
-            let zeros = vec![0; 1024 * 1024];
-            let mut at = 0;
-            while at < size {
-                let length = zeros.len().min(usize::try_from(size - at).unwrap_or(usize::MAX));
-                file.write_at(&zeros[..length], at)?;
-                at += length as u64;
-            }
-            file.sync()?;
-            disk.sync_dir(dir)?;
-            path
-        };
-        let handle = disk.open(&path, Access::Synchronous)?;
-        // Number and position are unique together: no two uses of a file share a salt.
-        let salt = (number << 20) ^ first.0 ^ 0x5EED_0000_0000_0000;
-        Ok(Self { path, handle, number, salt, first, position: 0, size })
+/// Writes a file's head; durable when this returns. Gives the file for further synchronous writes.
+pub(super) fn write_head(disk: &dyn Disk, path: &Path, head: &Head) -> io::Result<Arc<dyn DiskFile>> {
+    let file = disk.open(path, Access::Synchronous)?;
+    file.write_at(head.block().pad_to_block(), 0)?;
+    Ok(file)
+}
+
+/// A file that is being made: written with zeros step by step under a name that does not count.
+pub(super) struct Making {
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    written: u64,
+    pub(super) size: u64,
+}
+
+impl Making {
+    /// The extension of files that are not whole yet.
+    pub(super) const EXTENSION: &str = "new";
+
+    pub(super) fn start(disk: &dyn Disk, dir: &Path, number: u64, size: u64) -> io::Result<Self> {
+        let path = dir.join(format!("{number:08}.{}", Self::EXTENSION));
+        Ok(Self { file: disk.open(&path, Access::Buffered)?, path, written: 0, size })
     }
 
-    /// A file found at recovery; it is never written again until it is recycled.
-    pub(super) fn found(path: PathBuf, handle: Arc<dyn DiskFile>, head: Head) -> Self {
-        Self { path, handle, number: head.number, salt: head.salt, first: head.first, position: 0, size: 0 }
+    /// One step; gives the file's name when it is whole, free and durable.
+    pub(super) fn step(&mut self, disk: &dyn Disk, released: Lsn) -> io::Result<Option<PathBuf>> {
+        if self.written < self.size {
+            let left = usize::try_from(self.size - self.written).unwrap_or(usize::MAX);
+            let zeros = vec![0; STEP_BYTES.min(left)];
+            self.file.write_at(&zeros, self.written)?;
+            self.written += zeros.len() as u64;
+            return Ok(None);
+        }
+        self.file.write_at(Head::Free { released }.block().pad_to_block(), 0)?;
+        self.file.sync_data()?;
+        let path = self.path.with_extension("wal");
+        disk.rename(&self.path, &path)?;
+        disk.sync_dir(path.parent().unwrap_or(Path::new(".")))?;
+        Ok(Some(path))
     }
 
-    /// The head block, in front of the first group.
-    pub(super) fn encode_head(&self, previous_crc: u32, out: &mut AlignedBuffer) {
-        let mut head = [0; BLOCK];
-        head[0..4].copy_from_slice(&MAGIC.to_be_bytes());
-        head[4..12].copy_from_slice(&self.number.to_be_bytes());
-        head[12..20].copy_from_slice(&self.salt.to_be_bytes());
-        head[20..28].copy_from_slice(&self.first.0.to_be_bytes());
-        head[28..32].copy_from_slice(&previous_crc.to_be_bytes());
-        let own = crc(&head[..32]);
-        head[32..36].copy_from_slice(&own.to_be_bytes());
-        out.extend(&head);
-    }
-
-    /// Bytes that still fit, with `waiting` bytes in the group that is being built.
-    pub(super) fn room(&self, waiting: usize) -> usize {
-        usize::try_from(self.size.saturating_sub(self.position)).unwrap_or(usize::MAX).saturating_sub(waiting)
+    /// Gives the space back.
+    pub(super) fn abandon(self, disk: &dyn Disk) -> io::Result<()> {
+        disk.remove_file(&self.path)
     }
 }
 

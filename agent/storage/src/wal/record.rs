@@ -4,7 +4,7 @@ use crc_fast::{CrcAlgorithm, Digest};
 use streamkeeper_base::Lsn;
 
 use super::file::AlignedBuffer;
-use crate::wal_crc as crc;
+use crate::crc32c as crc;
 
 /// Bytes before a record's payload.
 pub(super) const HEADER_BYTES: usize = 48;
