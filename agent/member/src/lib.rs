@@ -2,8 +2,12 @@
 //!
 //! Two machines, each with one owner: [`coordination`] (Zab, tree, cluster image, ZooKeeper's clients) and `broker`
 //! (partitions, replication, groups, Kafka's clients). They take [`io::Input`]s and give [`io::Output`]s; the shell and the
-//! simulator drive them alike.
+//! simulator drive them alike. A member is brought up from its disk by [`open`].
 #![forbid(unsafe_code)]
 
+pub mod coordination;
 pub mod io;
+pub mod message;
+pub mod open;
 pub mod record;
+mod zookeeper;

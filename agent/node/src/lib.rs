@@ -1,1 +1,9 @@
-//! The shell: threads, sockets, timers, disk executors, gRPC and HTTP.
+//! The shell of an agent: the only place that does IO.
+//!
+//! Must not know: what a protocol means; that is `agent/member`'s. Read first: [`config::AgentConfig`], [`compose::run`].
+
+pub mod compose;
+pub mod config;
+mod shell;
+
+pub use compose::run;

@@ -107,7 +107,7 @@ impl Reader {
 }
 
 /// Writes a buffer; null as length -1.
-pub(crate) fn put_buffer(out: &mut BytesMut, buffer: Option<&[u8]>) {
+pub fn put_buffer(out: &mut BytesMut, buffer: Option<&[u8]>) {
     match buffer {
         None => out.put_i32(-1),
         Some(bytes) => {

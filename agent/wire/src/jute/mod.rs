@@ -10,7 +10,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-pub use io::{Reader, put_string};
+pub use io::{Reader, put_buffer, put_string};
 pub use request::{ConnectRequest, Read, Request, RequestHeader, SetWatches, encode_write, op};
 pub use response::{
     ConnectResponse, MultiOutcome, ReplyHeader, put_acls, put_stat, put_strings, read_stat, read_strings,

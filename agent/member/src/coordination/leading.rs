@@ -1,0 +1,335 @@
+//! What only the quorum leader decides: writes against the speculative state, sessions, commands, who is alive.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use streamkeeper_base::codec::Get;
+use streamkeeper_base::znode::ErrorCode;
+use streamkeeper_base::{Instant, MemberId, SessionId, Zxid};
+use streamkeeper_controller::{ClusterImage, Command, CommandError, Outcome, encode_answer, next_command};
+use streamkeeper_tree::{Expiry, Prep, Prepared, Txn};
+use streamkeeper_wire::jute;
+use streamkeeper_zab::{Event, MembershipChange, ProposeError};
+
+use super::forward::{self, Request, Response};
+use super::txn::{Body, Envelope};
+use super::{Coordination, NOT_CONTROLLER};
+
+/// A member that is out of contact longer leads nothing and leaves its ISRs.
+const MEMBER_SILENCE_MAX: Duration = Duration::from_millis(1500);
+/// A broken link may come back within this time.
+const LINK_GRACE: Duration = Duration::from_millis(300);
+/// A new leader gives members this long to come.
+const FIRST_CONTACT: Duration = Duration::from_millis(1500);
+/// Even an unchanged image is looked at this often for something to do.
+const CONTROL_EVERY: Duration = Duration::from_millis(500);
+/// Steps of a rebalance decided in one tick.
+const STEPS_PER_TICK: usize = 8;
+
+/// The quorum leader's own state; gone with the role.
+pub(super) struct Leading {
+    prep: Prep,
+    pub(super) expiry: Expiry,
+    /// Which member serves a session: a late write through another one must fail (-118).
+    owners: BTreeMap<SessionId, MemberId>,
+    /// The image as it will be once everything outstanding is applied.
+    speculative: ClusterImage,
+    pub(super) image_changed: bool,
+    control_at: Instant,
+    since: Instant,
+    /// Since when a registered member is out of contact.
+    missing: BTreeMap<MemberId, Instant>,
+    /// Who waits for a sync round.
+    syncs: BTreeMap<u64, (MemberId, u64)>,
+    next_sync: u64,
+}
+
+impl Leading {
+    pub(super) fn new(now: Instant, image: ClusterImage) -> Self {
+        Self {
+            prep: Prep::default(),
+            expiry: Expiry::default(),
+            owners: BTreeMap::new(),
+            speculative: image,
+            image_changed: true,
+            control_at: now,
+            since: now,
+            missing: BTreeMap::new(),
+            syncs: BTreeMap::new(),
+            next_sync: 0,
+        }
+    }
+}
+
+impl Coordination {
+    /// A request from any member, this one included.
+    pub(super) fn lead_request(&mut self, origin: MemberId, number: u64, request: Request) {
+        if self.leading.is_none() {
+            return self.respond(origin, number, Response::Lost);
+        }
+        match request {
+            Request::Write { session, who, op, record } => {
+                self.lead_write(origin, number, session, &who, op, record);
+            }
+            Request::OpenSession { session, timeout_ms } => {
+                let prepared = Prep::create_session(session, timeout_ms);
+                self.own(session, origin);
+                self.order(origin, number, prepared);
+            }
+            Request::Reattach { session } => self.lead_reattach(origin, number, session),
+            Request::CloseSession { session } => self.lead_close(origin, number, session),
+            Request::Sync => {
+                let Some(leading) = &mut self.leading else { return };
+                leading.next_sync += 1;
+                let token = leading.next_sync;
+                leading.syncs.insert(token, (origin, number));
+                self.zab_event(Event::SyncRequested { token });
+            }
+            Request::Command(bytes) => match Command::decode(&mut Get(bytes)) {
+                Ok(command) => self.lead_command(origin, number, &command),
+                Err(error) => {
+                    self.refuse(origin, number, CommandError { code: 42, message: error.to_string() })
+                }
+            },
+            Request::Membership(change) => self.lead_membership(origin, number, &change),
+        }
+    }
+
+    pub(super) fn respond(&mut self, origin: MemberId, number: u64, response: Response) {
+        if number == 0 {
+            return;
+        }
+        if origin == self.config.member {
+            self.responded(number, response);
+        } else {
+            self.send(origin, forward::RESPONSE, forward::encode_response(number, &response));
+        }
+    }
+
+    fn own(&mut self, session: SessionId, origin: MemberId) {
+        if let Some(leading) = &mut self.leading {
+            leading.owners.insert(session, origin);
+        }
+    }
+
+    fn lead_write(
+        &mut self,
+        origin: MemberId,
+        number: u64,
+        session: SessionId,
+        who: &[streamkeeper_base::znode::Identity],
+        op: i32,
+        record: Bytes,
+    ) {
+        let Some(leading) = &mut self.leading else { return };
+        if *leading.owners.entry(session).or_insert(origin) != origin {
+            // Session moved: its client is elsewhere, and this write came late.
+            return self.respond(origin, number, Response::Lost);
+        }
+        leading.expiry.touch(session, self.clocks.now);
+        let decided = match jute::Request::decode(op, &mut jute::Reader::new(record)) {
+            Ok(jute::Request::Write(write)) => leading.prep.write(&self.tree, session, who, &write),
+            Ok(_) | Err(_) => Err(vec![ErrorCode::MARSHALLING_ERROR]),
+        };
+        match decided {
+            Ok(prepared) => self.order(origin, number, prepared),
+            Err(codes) => {
+                let after = self.zab.last_logged();
+                self.respond(origin, number, Response::Rejected { after, codes });
+            }
+        }
+    }
+
+    /// Gives a decision its place in the order.
+    fn order(&mut self, origin: MemberId, number: u64, prepared: Prepared) {
+        let body = Body::Tree(prepared.txn.clone());
+        match self.propose(origin, number, body) {
+            Ok(zxid) => {
+                if let Some(leading) = &mut self.leading {
+                    leading.prep.proposed(prepared, zxid);
+                }
+            }
+            Err(_) => self.respond(origin, number, Response::Lost),
+        }
+    }
+
+    fn propose(&mut self, origin: MemberId, request: u64, body: Body) -> Result<Zxid, ProposeError> {
+        let envelope = Envelope { origin, request, time: self.clocks.wall, body };
+        let mut actions = Vec::new();
+        let zxid = self.zab.propose(envelope.encode(), &mut actions)?;
+        self.carry_out(actions);
+        Ok(zxid)
+    }
+
+    fn lead_reattach(&mut self, origin: MemberId, number: u64, session: SessionId) {
+        let Some(leading) = &mut self.leading else { return };
+        let known = leading.prep.session_is_live(&self.tree, session);
+        if known {
+            leading.owners.insert(session, origin);
+            leading.expiry.touch(session, self.clocks.now);
+        }
+        let after = self.zab.last_logged();
+        self.respond(origin, number, Response::Reattached { after, known });
+    }
+
+    fn lead_close(&mut self, origin: MemberId, number: u64, session: SessionId) {
+        let Some(leading) = &mut self.leading else { return };
+        match leading.prep.close_session(&self.tree, session) {
+            Some(prepared) => self.order(origin, number, prepared),
+            None => {
+                let after = self.zab.last_logged();
+                self.respond(
+                    origin,
+                    number,
+                    Response::Rejected { after, codes: vec![ErrorCode::SESSION_EXPIRED] },
+                );
+            }
+        }
+    }
+
+    fn lead_command(&mut self, origin: MemberId, number: u64, command: &Command) {
+        let Some(leading) = &mut self.leading else { return };
+        let (deltas, outcome) = match leading.speculative.prepare(command) {
+            Ok(decided) => decided,
+            Err(error) => return self.refuse(origin, number, error),
+        };
+        let answer = encode_answer(&Ok(outcome));
+        if deltas.is_empty() {
+            let after = self.zab.last_logged();
+            return self.respond(origin, number, Response::Answered { after, answer });
+        }
+        match self.propose(origin, number, Body::Controller { answer, deltas: deltas.clone() }) {
+            Ok(_) => {
+                if let Some(leading) = &mut self.leading {
+                    deltas.iter().for_each(|delta| leading.speculative.apply(delta));
+                }
+            }
+            Err(_) => self.respond(origin, number, Response::Lost),
+        }
+    }
+
+    fn refuse(&mut self, origin: MemberId, number: u64, error: CommandError) {
+        let after = self.zab.last_logged();
+        self.respond(origin, number, Response::Answered { after, answer: encode_answer(&Err(error)) });
+    }
+
+    fn lead_membership(&mut self, origin: MemberId, number: u64, change: &MembershipChange) {
+        let mut actions = Vec::new();
+        let result = self.zab.change_membership(change, &mut actions);
+        self.carry_out(actions);
+        match result {
+            Ok(after) => {
+                let answer = encode_answer(&Ok(Outcome::Done));
+                self.respond(origin, number, Response::Answered { after, answer });
+            }
+            Err(error) => {
+                let code = match error {
+                    ProposeError::NotLeading
+                    | ProposeError::NotReady
+                    | ProposeError::ChangeInProgress
+                    | ProposeError::NotCaughtUp => NOT_CONTROLLER,
+                    // INVALID_REQUEST: asking again does not help.
+                    ProposeError::UnknownMember | ProposeError::LastVoter => 42,
+                };
+                self.refuse(origin, number, CommandError { code, message: error.to_string() });
+            }
+        }
+    }
+
+    pub(super) fn sync_done(&mut self, token: u64, zxid: Option<Zxid>) {
+        let Some((origin, number)) = self.leading.as_mut().and_then(|l| l.syncs.remove(&token)) else {
+            return;
+        };
+        self.respond(origin, number, zxid.map_or(Response::Lost, |after| Response::Synced { after }));
+    }
+
+    pub(super) fn touched_at(&mut self, origin: MemberId, sessions: &[SessionId]) {
+        let Some(leading) = &mut self.leading else { return };
+        for session in sessions {
+            leading.owners.entry(*session).or_insert(origin);
+            leading.expiry.touch(*session, self.clocks.now);
+        }
+    }
+
+    /// The leader's bookkeeping after a transaction of the tree.
+    pub(super) fn note_applied(&mut self, zxid: Zxid, txn: &Txn) {
+        let Some(leading) = &mut self.leading else { return };
+        leading.prep.applied(zxid);
+        match txn {
+            Txn::CreateSession { session, timeout_ms } => {
+                leading.expiry.add(*session, *timeout_ms, self.clocks.now);
+            }
+            Txn::CloseSession { session, .. } => {
+                leading.expiry.remove(*session);
+                leading.owners.remove(session);
+            }
+            Txn::SessionKey(_)
+            | Txn::Create { .. }
+            | Txn::Delete { .. }
+            | Txn::SetData { .. }
+            | Txn::SetAcl { .. }
+            | Txn::Check
+            | Txn::Multi(_) => {}
+        }
+    }
+
+    /// The first leader of an ensemble makes the key that session passwords come from.
+    pub(super) fn make_session_key(&mut self) {
+        if self.tree.session_key().is_none() {
+            let body = Body::Tree(Txn::SessionKey(self.config.session_key));
+            // A failure means that the role is gone again; the next leader does it.
+            let _ = self.propose(self.config.member, 0, body);
+        }
+        if self.config.is_broker && self.image.auto_rebalance != self.config.auto_rebalance {
+            let command = Command::SetAutoRebalance(self.config.auto_rebalance);
+            self.lead_command(self.config.member, 0, &command);
+        }
+    }
+
+    pub(super) fn lead_tick(&mut self) {
+        let now = self.clocks.now;
+        while let Some(session) = self.leading.as_mut().and_then(|l| l.expiry.pop_expired(now)) {
+            self.lead_close(self.config.member, 0, session);
+        }
+        self.fence_silent();
+        self.control();
+    }
+
+    fn fence_silent(&mut self) {
+        let now = self.clocks.now;
+        let heard = self.zab.heard_within(MEMBER_SILENCE_MAX);
+        let own = self.config.member;
+        let Some(leading) = &mut self.leading else { return };
+        if now.since(leading.since) < FIRST_CONTACT {
+            return;
+        }
+        let silent: Vec<MemberId> =
+            leading.speculative.live_members().filter(|id| *id != own && !heard.contains(id)).collect();
+        leading.missing.retain(|id, _| silent.contains(id));
+        let mut fenced = Vec::new();
+        for id in silent {
+            let since = *leading.missing.entry(id).or_insert(now);
+            if now.since(since) >= LINK_GRACE {
+                fenced.push(id);
+            }
+        }
+        fenced.into_iter().for_each(|id| self.lead_command(own, 0, &Command::Fence(id)));
+    }
+
+    /// Moves the cluster towards balance, a few steps at a time.
+    fn control(&mut self) {
+        let now = self.clocks.now;
+        let Some(leading) = &mut self.leading else { return };
+        if !leading.image_changed && now < leading.control_at {
+            return;
+        }
+        leading.image_changed = false;
+        leading.control_at = now + CONTROL_EVERY;
+        for _ in 0..STEPS_PER_TICK {
+            let next = self.leading.as_ref().and_then(|l| next_command(&l.speculative));
+            let Some(command) = next else { return };
+            self.lead_command(self.config.member, 0, &command);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Bringing a member up from its disk: superblock, snapshot, write-ahead log. The shell and the simulator do it alike.
+//!
+//! Must not know: threads, sockets. Read first: [`open`], [`Opened`].
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use streamkeeper_base::{Address, ClusterId, Incarnation, Instant, MemberId, Random};
+use streamkeeper_controller::ClusterImage;
+use streamkeeper_storage::disk::Disk;
+use streamkeeper_storage::snapshot_file;
+use streamkeeper_storage::superblock::{self, Superblock};
+use streamkeeper_storage::wal::{Replayed, Wal, WalOptions};
+use streamkeeper_tree::Tree;
+use streamkeeper_zab as zab;
+use streamkeeper_zab::{LogRecord, Membership, Recovery, SnapshotMeta};
+pub use streamkeeper_zab::Timing;
+
+use crate::coordination::{Config, Coordination, Recovered, decode_state};
+use crate::record::{self, Owner};
+
+/// What a member must be told to start.
+#[derive(Clone, Debug)]
+pub struct OpenConfig {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// This member.
+    pub member: MemberId,
+    /// Where it is reached.
+    pub address: Address,
+    /// The first voters with their addresses; empty on a member that joins.
+    pub bootstrap: Vec<(MemberId, Address)>,
+    /// The kernel's boot id: another one than before means that the page cache is gone.
+    pub boot_id: String,
+    /// ZooKeeper's tickTime, milliseconds.
+    pub tick_time_ms: i32,
+    /// The 4-letter words that are answered.
+    pub words: Vec<String>,
+    /// True if a skewed assignment is rebalanced without a command.
+    pub auto_rebalance: bool,
+    /// False for a member that runs ZooKeeper's side alone.
+    pub is_broker: bool,
+    /// Zab's periods.
+    pub timing: zab::Timing,
+    /// Sizes of the write-ahead log.
+    pub wal: WalOptions,
+    /// For ids, keys and jitter.
+    pub seed: u64,
+}
+
+/// A member ready to run.
+pub struct Opened {
+    /// Its disk's identity.
+    pub incarnation: Incarnation,
+    /// Its coordination.
+    pub coordination: Coordination,
+    /// Its log.
+    pub wal: Wal,
+    /// Which log positions hold which tickets of which machine, in order.
+    pub positions: Vec<(Owner, streamkeeper_base::Lsn)>,
+    /// The broker's records, in order.
+    pub broker_records: Vec<Replayed>,
+    /// True if the page cache survived since the last run, so that only the process died.
+    pub same_boot: bool,
+    /// What was noticed and repaired.
+    pub notes: Vec<String>,
+    superblock: Superblock,
+    generation: u64,
+}
+
+/// Why a member cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The superblock.
+    #[error(transparent)]
+    Superblock(#[from] superblock::OpenError),
+    /// The write-ahead log.
+    #[error(transparent)]
+    Wal(#[from] streamkeeper_storage::wal::WalOpenError),
+    /// Something else on the disk.
+    #[error("{path}: {source}; make the directory writable and see that its disk has room")]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What was stored contradicts itself.
+    #[error("{path}: {reason}; remove the data directory to refill this member from its peers")]
+    Inconsistent {
+        /// Where.
+        path: PathBuf,
+        /// What contradicts what.
+        reason: String,
+    },
+}
+
+/// Brings a member up from its data directory, which may be empty.
+///
+/// # Errors
+/// The disk is another's, damaged, or refuses; the text says what to do.
+pub fn open(
+    disk: &Arc<dyn Disk>,
+    data: &Path,
+    config: &OpenConfig,
+    now: Instant,
+) -> Result<Opened, OpenError> {
+    let io = |source| OpenError::Io { path: data.to_owned(), source };
+    let mut random = Random::new(config.seed);
+    let stored = superblock::read(&**disk, data)?;
+    if let Some((found, _)) = &stored {
+        superblock::check(data, found, config.cluster, config.member)?;
+    }
+    let same_boot = stored.as_ref().is_none_or(|(s, _)| s.boot_id == config.boot_id || s.clean);
+    let generation = stored.as_ref().map_or(0, |(_, generation)| *generation) + 1;
+    // An unclean restart may have lost what was received but not flushed: nothing that relies on it may count this disk.
+    let incarnation = stored
+        .as_ref()
+        .filter(|_| same_boot)
+        .map_or_else(|| Incarnation(random.bytes16()), |(s, _)| s.incarnation);
+    let superblock = Superblock {
+        cluster: config.cluster,
+        member: config.member,
+        incarnation,
+        boot_id: config.boot_id.clone(),
+        clean: false,
+    };
+    superblock::write(&**disk, data, &superblock, generation).map_err(io)?;
+
+    let mut notes = Vec::new();
+    let newest = snapshot_file::load_newest(&**disk, &data.join("tree"), &mut notes).map_err(io)?;
+    let (meta, image, tree) = match newest {
+        Some((_, chunks)) => decode_state(&chunks)
+            .map_err(|reason| OpenError::Inconsistent { path: data.join("tree"), reason })?,
+        None => (SnapshotMeta::default(), ClusterImage::default(), Tree::new()),
+    };
+    let (wal, records) = Wal::open(disk.clone(), &data.join("wal"), config.wal)?;
+    let (zab, broker_records, positions) = replay(data, config, meta, records, now, random.next_u64())?;
+    let session_key = std::array::from_fn(|_| random.next_u64() as u8);
+    let machine = Config {
+        member: config.member,
+        incarnation,
+        address: config.address.clone(),
+        tick_time_ms: config.tick_time_ms,
+        words: config.words.clone(),
+        session_key,
+        auto_rebalance: config.auto_rebalance,
+        is_broker: config.is_broker,
+    };
+    let coordination = Coordination::new(machine, Recovered { tree, image, zab }, now);
+    Ok(Opened {
+        incarnation,
+        coordination,
+        wal,
+        positions,
+        broker_records,
+        same_boot,
+        notes,
+        superblock,
+        generation,
+    })
+}
+
+type Replay = (zab::Peer, Vec<Replayed>, Vec<(Owner, streamkeeper_base::Lsn)>);
+
+fn replay(
+    data: &Path,
+    config: &OpenConfig,
+    meta: SnapshotMeta,
+    records: Vec<Replayed>,
+    now: Instant,
+    seed: u64,
+) -> Result<Replay, OpenError> {
+    let inconsistent = |reason: String| OpenError::Inconsistent { path: data.join("wal"), reason };
+    let mut recovery = Recovery::new(meta);
+    let (mut broker_records, mut positions) = (Vec::new(), Vec::new());
+    for record in records {
+        let owner = record::owner(record.kind).ok_or_else(|| {
+            inconsistent(format!("record {} is of unknown kind {}", record.lsn, record.kind))
+        })?;
+        positions.push((owner, record.lsn));
+        match owner {
+            Owner::Coordination => {
+                let decoded = LogRecord::decode(record.payload).map_err(|e| inconsistent(e.to_string()))?;
+                recovery.replay(decoded).map_err(inconsistent)?;
+            }
+            Owner::Broker => broker_records.push(record),
+        }
+    }
+    let bootstrap =
+        Membership::of_voters(config.bootstrap.iter().map(|(id, address)| (*id, address.encode())));
+    let zab_config = zab::Config { id: config.member, bootstrap, timing: config.timing };
+    let peer = zab::Peer::new(zab_config, recovery, now, seed).map_err(inconsistent)?;
+    Ok((peer, broker_records, positions))
+}
+
+/// What is needed to note a stop in good order, after everything else was flushed.
+#[derive(Clone, Debug)]
+pub struct CleanStop {
+    superblock: Superblock,
+    generation: u64,
+}
+
+impl Opened {
+    /// For the end of the run.
+    pub fn clean_stop(&self) -> CleanStop {
+        CleanStop {
+            superblock: Superblock { clean: true, ..self.superblock.clone() },
+            generation: self.generation + 1,
+        }
+    }
+}
+
+impl CleanStop {
+    /// Notes that the disk was closed in good order.
+    ///
+    /// # Errors
+    /// As the disk.
+    pub fn write(&self, disk: &dyn Disk, data: &Path) -> std::io::Result<()> {
+        superblock::write(disk, data, &self.superblock, self.generation)
+    }
+}

@@ -1,0 +1,71 @@
+//! One client connection: its session, its identities, and the queue that keeps its replies in order.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use streamkeeper_base::SessionId;
+use streamkeeper_base::znode::Identity;
+use streamkeeper_wire::jute::Request;
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The connect request has not come.
+    New,
+    /// The leader was asked for a session, or about one.
+    Opening,
+    /// Requests are served for this session.
+    Open(SessionId),
+}
+
+/// A place in the order of replies.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    /// Waits for a decision or a transaction with this request number.
+    Waiting { request: u64, xid: i32, kind: WaitKind },
+    /// Waits for its turn: it must see the writes before it.
+    Deferred { xid: i32, request: Request },
+    /// Waits for its turn to leave.
+    Ready(Bytes),
+}
+
+/// What a waiting slot answers with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WaitKind {
+    /// A write; for each operation, whether its answer carries a stat (create2).
+    Write { is_multi: bool, with_stat: Vec<bool> },
+    /// A sync of a path.
+    Sync { path: String },
+    /// The end of the session.
+    Close,
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) stage: Stage,
+    /// Who the client is: its address, and what it proved.
+    pub(crate) who: Vec<Identity>,
+    pub(crate) queue: VecDeque<Slot>,
+    /// Whether the client's connect request had the read-only field; echoed.
+    pub(crate) read_only: Option<bool>,
+}
+
+impl Client {
+    pub(crate) fn new(remote: IpAddr) -> Self {
+        Self {
+            stage: Stage::New,
+            who: vec![Identity::new("ip", &remote.to_canonical().to_string())],
+            queue: VecDeque::new(),
+            read_only: None,
+        }
+    }
+
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        match self.stage {
+            Stage::Open(session) => Some(session),
+            Stage::New | Stage::Opening => None,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! An agent's configuration: one YAML file that `streamkeeper up` or the operator writes, read once at start.
+//!
+//! Must not know: how the settings are used. Read first: [`AgentConfig`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Everything one agent must be told. Unknown fields are refused by name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct AgentConfig {
+    /// The cluster's identity, 32 hexadecimal digits with or without hyphens; a disk of another cluster is refused.
+    pub cluster_id: String,
+    /// This agent's number.
+    pub member_id: i32,
+    /// Where everything durable lives.
+    pub data_dir: PathBuf,
+    /// The failure domain replicas are spread over; empty when there is none.
+    #[serde(default)]
+    pub zone: String,
+    /// True for an agent that joins a running ensemble: it observes until it is told to vote.
+    #[serde(default)]
+    pub joining: bool,
+    /// The first voters; the same list on each of them. Only read on an empty disk.
+    #[serde(default)]
+    pub bootstrap_voters: Vec<i32>,
+    /// Every agent this one may talk to at start, itself included.
+    pub members: Vec<MemberAddress>,
+    /// The address that listeners bind to.
+    #[serde(default = "default_bind")]
+    pub bind: String,
+    /// ZooKeeper's settings under their names in camelCase.
+    #[serde(default)]
+    pub coordination: CoordinationConfig,
+    /// Kafka's broker settings under Kafka's names.
+    #[serde(default)]
+    pub broker: BTreeMap<String, String>,
+    /// The rebalance policy.
+    #[serde(default)]
+    pub rebalance: RebalanceConfig,
+    /// Where log lines go; standard error when absent.
+    #[serde(default)]
+    pub log_file: Option<PathBuf>,
+}
+
+/// Where one agent is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct MemberAddress {
+    /// The agent's number.
+    pub id: i32,
+    /// The host name or address that peers and clients use.
+    pub host: String,
+    /// Traffic between agents.
+    pub peer_port: u16,
+    /// ZooKeeper's client protocol.
+    pub zookeeper_port: u16,
+    /// Kafka's client protocol.
+    pub kafka_port: u16,
+    /// gRPC.
+    pub grpc_port: u16,
+    /// HTTP.
+    pub http_port: u16,
+}
+
+/// ZooKeeper's settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct CoordinationConfig {
+    /// ZooKeeper's `tickTime` in milliseconds.
+    pub tick_time_ms: u64,
+    /// ZooKeeper's `minSessionTimeout` in milliseconds; 2 ticks when absent.
+    pub min_session_timeout_ms: Option<u64>,
+    /// ZooKeeper's `maxSessionTimeout` in milliseconds; 20 ticks when absent.
+    pub max_session_timeout_ms: Option<u64>,
+    /// ZooKeeper's `maxClientCnxns`: connections from one address; 0 for no limit.
+    pub max_client_cnxns: u32,
+    /// The 4-letter words that are answered; `*` for all.
+    pub four_letter_words: Vec<String>,
+}
+
+impl Default for CoordinationConfig {
+    fn default() -> Self {
+        Self {
+            tick_time_ms: 2000,
+            min_session_timeout_ms: None,
+            max_session_timeout_ms: None,
+            max_client_cnxns: 60,
+            four_letter_words: ["srvr", "ruok", "stat", "mntr", "isro"].map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// How partitions are rebalanced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct RebalanceConfig {
+    /// True: a skewed assignment is rebalanced without a command.
+    pub auto: bool,
+    /// Bytes per second that all moves together may use on one member.
+    pub max_bytes_per_second: u64,
+}
+
+impl Default for RebalanceConfig {
+    fn default() -> Self {
+        Self { auto: true, max_bytes_per_second: 50 * 1024 * 1024 }
+    }
+}
+
+fn default_bind() -> String {
+    "127.0.0.1".to_owned()
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}; give the path of an agent configuration with --config")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not what it must be.
+    #[error("{path}: {reason}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Line, field and what is allowed.
+        reason: String,
+    },
+}
+
+impl AgentConfig {
+    /// Reads and checks the file at `path`.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let config: Self = serde_saphyr::from_str(&text)
+            .map_err(|error| ConfigError::Malformed { path: path.to_owned(), reason: error.to_string() })?;
+        config.check().map_err(|reason| ConfigError::Malformed { path: path.to_owned(), reason })?;
+        Ok(config)
+    }
+
+    /// The entry of this agent itself; `check` has made sure of it.
+    pub fn own_address(&self) -> Option<&MemberAddress> {
+        self.members.iter().find(|m| m.id == self.member_id)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if streamkeeper_base::ClusterId::from_hex(&self.cluster_id).is_none() {
+            return Err(format!("clusterId: {:?} is not 32 hexadecimal digits", self.cluster_id));
+        }
+        if self.own_address().is_none() {
+            return Err(format!("members: has no entry for memberId {}", self.member_id));
+        }
+        if let Some(id) = self.bootstrap_voters.iter().find(|id| !self.members.iter().any(|m| m.id == **id)) {
+            return Err(format!("bootstrapVoters: {id} is not among members"));
+        }
+        if self.joining && self.bootstrap_voters.contains(&self.member_id) {
+            return Err(format!("joining: {} is a bootstrap voter and cannot join as well", self.member_id));
+        }
+        if self.coordination.tick_time_ms == 0 {
+            return Err("coordination.tickTimeMs: must be at least 1".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! The commit thread: takes all that queued while the last commit was in flight, one flush, acknowledges all of it.
+//!
+//! Must not know: what a record means. Read first: [`Job`], [`CommitHandle`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use streamkeeper_base::{Durable, Lsn};
+use streamkeeper_member::io::Ticket;
+use streamkeeper_member::record::Owner;
+use streamkeeper_storage::disk::DiskFile;
+use streamkeeper_storage::wal::Wal;
+
+/// What the commit thread is asked to do.
+enum Job {
+    Append { owner: Owner, ticket: Ticket, kind: u8, payload: Vec<Bytes> },
+    Release { owner: Owner, below: Ticket },
+    Sync { files: Vec<Arc<dyn DiskFile>>, done: Box<dyn FnOnce() + Send> },
+    Stop,
+}
+
+/// Where the thread reports; called on the commit thread.
+pub(crate) struct Completions {
+    pub(crate) coordination: Box<dyn Fn(Durable<Ticket>) + Send>,
+    pub(crate) broker: Box<dyn Fn(Durable<Ticket>) + Send>,
+    /// A flush failed: nothing may be acknowledged any more (never retried and trusted, storage.md 5).
+    pub(crate) fatal: Box<dyn Fn(String) + Send>,
+}
+
+/// Sends jobs to the commit thread.
+#[derive(Clone)]
+pub(crate) struct CommitHandle {
+    jobs: Sender<Job>,
+    syncs: Sender<Job>,
+}
+
+impl CommitHandle {
+    pub(crate) fn append(&self, owner: Owner, ticket: Ticket, kind: u8, payload: Vec<Bytes>) {
+        // A closed channel means that the process is already stopping.
+        let _ = self.jobs.send(Job::Append { owner, ticket, kind, payload });
+    }
+
+    pub(crate) fn release(&self, owner: Owner, below: Ticket) {
+        let _ = self.jobs.send(Job::Release { owner, below });
+    }
+
+    /// Flushes files on the background thread, then calls `done` there.
+    pub(crate) fn sync(&self, files: Vec<Arc<dyn DiskFile>>, done: Box<dyn FnOnce() + Send>) {
+        let _ = self.syncs.send(Job::Sync { files, done });
+    }
+
+    pub(crate) fn stop(&self) {
+        let _ = self.jobs.send(Job::Stop);
+        let _ = self.syncs.send(Job::Stop);
+    }
+}
+
+/// For each owner, which log position holds which ticket, so that a release of both can be turned into one of the log.
+#[derive(Default)]
+pub(crate) struct Positions {
+    coordination: VecDeque<(Ticket, Lsn)>,
+    broker: VecDeque<(Ticket, Lsn)>,
+}
+
+impl Positions {
+    pub(crate) fn record(&mut self, owner: Owner, ticket: Ticket, lsn: Lsn) {
+        let queue = self.of(owner);
+        debug_assert!(queue.back().is_none_or(|(last, _)| *last < ticket), "tickets rise");
+        queue.push_back((ticket, lsn));
+    }
+
+    fn of(&mut self, owner: Owner) -> &mut VecDeque<(Ticket, Lsn)> {
+        match owner {
+            Owner::Coordination => &mut self.coordination,
+            Owner::Broker => &mut self.broker,
+        }
+    }
+
+    fn release(&mut self, owner: Owner, below: Ticket) {
+        let queue = self.of(owner);
+        while queue.front().is_some_and(|(ticket, _)| *ticket < below) {
+            queue.pop_front();
+        }
+    }
+
+    /// The first log position that any owner still needs; `end` when none does.
+    fn first_needed(&self, end: Lsn) -> Lsn {
+        [&self.coordination, &self.broker]
+            .into_iter()
+            .filter_map(|queue| queue.front().map(|(_, lsn)| *lsn))
+            .min()
+            .unwrap_or(end)
+    }
+}
+
+/// Starts the commit thread and the background thread.
+pub(crate) fn start(
+    wal: Wal,
+    positions: Positions,
+    completions: Completions,
+) -> std::io::Result<(CommitHandle, [JoinHandle<()>; 2])> {
+    let (jobs, job_queue) = channel();
+    let (syncs, sync_queue) = channel();
+    let commit = std::thread::Builder::new().name("commit".to_owned()).spawn(move || {
+        Committer { wal, positions, completions, last: [None, None], released: Lsn(0) }.run(&job_queue);
+    })?;
+    let background =
+        std::thread::Builder::new().name("background".to_owned()).spawn(move || run_background(&sync_queue))?;
+    Ok((CommitHandle { jobs, syncs }, [commit, background]))
+}
+
+struct Committer {
+    wal: Wal,
+    positions: Positions,
+    completions: Completions,
+    /// The last ticket of coordination and broker in the group that is being built.
+    last: [Option<Ticket>; 2],
+    released: Lsn,
+}
+
+impl Committer {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        while let Ok(first) = jobs.recv() {
+            let mut going_on = self.take(first);
+            while let Ok(job) = jobs.try_recv() {
+                going_on &= self.take(job);
+            }
+            if let Err(reason) = self.commit() {
+                (self.completions.fatal)(reason);
+                return;
+            }
+            if !going_on {
+                return;
+            }
+        }
+    }
+
+    /// False when it is time to stop.
+    fn take(&mut self, job: Job) -> bool {
+        match job {
+            Job::Append { owner, ticket, kind, payload } => {
+                let pieces: Vec<&[u8]> = payload.iter().map(AsRef::as_ref).collect();
+                let lsn = self.wal.append(kind, &pieces);
+                self.positions.record(owner, ticket, lsn);
+                self.last[owner as usize] = Some(ticket);
+                true
+            }
+            Job::Release { owner, below } => {
+                self.positions.release(owner, below);
+                true
+            }
+            Job::Sync { done, .. } => {
+                done();
+                true
+            }
+            Job::Stop => false,
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), String> {
+        if self.last.iter().any(Option::is_some) {
+            self.wal.commit().map_err(|error| error.to_string())?;
+            if let Some(ticket) = self.last[Owner::Coordination as usize].take() {
+                (self.completions.coordination)(Durable::flushed(ticket));
+            }
+            if let Some(ticket) = self.last[Owner::Broker as usize].take() {
+                (self.completions.broker)(Durable::flushed(ticket));
+            }
+        }
+        let needed = self.positions.first_needed(self.wal.next_lsn());
+        if needed > self.released {
+            self.released = needed;
+            self.wal.release(needed).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+fn run_background(jobs: &Receiver<Job>) {
+    while let Ok(Job::Sync { files, done }) = jobs.recv() {
+        if let Some(error) = files.iter().find_map(|file| file.sync_data().err()) {
+            tracing::error!(%error, "a flush failed; the member stops, because what it holds in memory may not be on disk");
+            std::process::exit(70);
+        }
+        done();
+    }
+}

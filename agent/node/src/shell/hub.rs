@@ -1,0 +1,256 @@
+//! One machine, one thread: feeds it inputs in order and carries out what it asks for.
+//!
+//! Must not know: any protocol. Read first: [`Hub`], [`Inbox`].
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use streamkeeper_base::{Durable, MemberId};
+use streamkeeper_member::io::{Clocks, ConnectionId, Input, Link, Output, Ticket};
+use streamkeeper_member::record::Owner;
+use tokio::sync::{Notify, mpsc};
+
+use super::clock::Clock;
+use super::commit::CommitHandle;
+use super::outbox::Outbox;
+use super::peer_frame;
+
+/// Inputs handled before sockets are flushed and other tasks run.
+const INPUTS_PER_TURN: usize = 512;
+
+/// A machine of `agent/member`.
+pub(crate) trait Machine {
+    /// What neighbours tell it.
+    type Message: Send + 'static;
+    /// What it tells neighbours.
+    type Notice;
+
+    fn handle(&mut self, clocks: Clocks, input: Input<Self::Message>, out: &mut Vec<Output<Self::Notice>>);
+}
+
+/// What other threads send to a machine's thread.
+pub(crate) enum Remote<M> {
+    Persisted(Durable<Ticket>),
+    FilesSynced(u64),
+    SnapshotWritten(i64),
+    Message(M),
+    /// Ends the thread.
+    Stop,
+}
+
+/// What tasks of the machine's own thread put in: sockets' news, in order.
+pub(crate) enum Local {
+    ClientOpened { connection: ConnectionId, remote: std::net::IpAddr, outbox: Rc<Outbox> },
+    ClientFrame { connection: ConnectionId, frame: streamkeeper_member::io::ClientFrame },
+    ClientClosed { connection: ConnectionId },
+    LinkUp { peer: MemberId, link: Link, outbox: Rc<Outbox> },
+    LinkDown { peer: MemberId, link: Link, outbox: Rc<Outbox> },
+    PeerFrame { peer: MemberId, link: Link, kind: u8, body: Bytes, outbox: Rc<Outbox> },
+}
+
+/// The queue that socket tasks put their news into.
+#[derive(Clone)]
+pub(crate) struct Inbox {
+    queue: Rc<RefCell<VecDeque<Local>>>,
+    wake: Rc<Notify>,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> Self {
+        Self { queue: Rc::default(), wake: Rc::new(Notify::new()) }
+    }
+
+    pub(crate) fn push(&self, event: Local) {
+        self.queue.borrow_mut().push_back(event);
+        self.wake.notify_one();
+    }
+}
+
+/// Carries out a snapshot write in the background and reports its zxid.
+pub(crate) type SnapshotWriter = Box<dyn Fn(i64, Vec<Bytes>)>;
+
+/// A machine and everything its outputs reach.
+pub(crate) struct Hub<M: Machine> {
+    pub(crate) machine: M,
+    pub(crate) owner: Owner,
+    pub(crate) clock: Clock,
+    pub(crate) commit: CommitHandle,
+    pub(crate) inbox: Inbox,
+    pub(crate) remote: mpsc::UnboundedReceiver<Remote<M::Message>>,
+    /// The sending side of `remote`, for completions.
+    pub(crate) remote_sender: mpsc::UnboundedSender<Remote<M::Message>>,
+    pub(crate) tell: Box<dyn FnMut(M::Notice)>,
+    pub(crate) write_snapshot: SnapshotWriter,
+    pub(crate) tick: Duration,
+    pub(crate) clients: BTreeMap<ConnectionId, Rc<Outbox>>,
+    pub(crate) links: BTreeMap<(MemberId, Link), Rc<Outbox>>,
+    pub(crate) outputs: Vec<Output<M::Notice>>,
+    pub(crate) dirty_clients: BTreeSet<ConnectionId>,
+    pub(crate) dirty_links: BTreeSet<(MemberId, Link)>,
+}
+
+impl<M: Machine> Hub<M> {
+    /// Runs until it is told to stop, or the machine finds that it must not go on.
+    pub(crate) async fn run(mut self) -> Result<(), String> {
+        let mut ticker = tokio::time::interval(self.tick);
+        ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let wake = self.inbox.wake.clone();
+            tokio::select! {
+                () = wake.notified() => {}
+                event = self.remote.recv() => {
+                    if !self.handle_remote(event) {
+                        return Ok(());
+                    }
+                }
+                _ = ticker.tick() => self.feed(Input::Tick),
+            }
+            for _ in 0..INPUTS_PER_TURN {
+                let Ok(event) = self.remote.try_recv() else { break };
+                if !self.handle_remote(Some(event)) {
+                    return Ok(());
+                }
+            }
+            self.drain_inbox();
+            self.carry_out()?;
+            self.flush();
+            if !self.inbox.queue.borrow().is_empty() {
+                self.inbox.wake.notify_one();
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn drain_inbox(&mut self) {
+        for _ in 0..INPUTS_PER_TURN {
+            let Some(event) = self.inbox.queue.borrow_mut().pop_front() else { return };
+            self.handle_local(event);
+        }
+    }
+
+    fn feed(&mut self, input: Input<M::Message>) {
+        let clocks = self.clock.read();
+        self.machine.handle(clocks, input, &mut self.outputs);
+    }
+
+    /// False when it is time to stop.
+    fn handle_remote(&mut self, event: Option<Remote<M::Message>>) -> bool {
+        match event {
+            Some(Remote::Persisted(ticket)) => self.feed(Input::Persisted { ticket }),
+            Some(Remote::FilesSynced(token)) => self.feed(Input::FilesSynced { token }),
+            Some(Remote::SnapshotWritten(zxid)) => self.feed(Input::SnapshotWritten { zxid }),
+            Some(Remote::Message(message)) => self.feed(Input::Message(message)),
+            Some(Remote::Stop) | None => return false,
+        }
+        true
+    }
+
+    fn handle_local(&mut self, event: Local) {
+        match event {
+            Local::ClientOpened { connection, remote, outbox } => {
+                self.clients.insert(connection, outbox);
+                self.feed(Input::Opened { connection, remote });
+            }
+            Local::ClientFrame { connection, frame } => {
+                if self.clients.contains_key(&connection) {
+                    self.feed(Input::Frame { connection, frame });
+                }
+            }
+            Local::ClientClosed { connection } => {
+                self.clients.remove(&connection);
+                self.feed(Input::Closed { connection });
+            }
+            Local::LinkUp { peer, link, outbox } => {
+                if let Some(old) = self.links.insert((peer, link), outbox) {
+                    old.shut();
+                    self.feed(Input::LinkDown { peer, link });
+                }
+                self.feed(Input::LinkUp { peer, link });
+            }
+            Local::LinkDown { peer, link, outbox } => {
+                if self.is_current(peer, link, &outbox) {
+                    self.links.remove(&(peer, link));
+                    self.feed(Input::LinkDown { peer, link });
+                }
+            }
+            Local::PeerFrame { peer, link, kind, body, outbox } => {
+                if self.is_current(peer, link, &outbox) {
+                    self.feed(Input::PeerFrame { peer, link, kind, body });
+                }
+            }
+        }
+    }
+
+    /// Frames of a connection that a newer one has replaced must not reach the machine.
+    fn is_current(&self, peer: MemberId, link: Link, outbox: &Rc<Outbox>) -> bool {
+        self.links.get(&(peer, link)).is_some_and(|current| Rc::ptr_eq(current, outbox))
+    }
+
+    fn carry_out(&mut self) -> Result<(), String> {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        for output in outputs.drain(..) {
+            self.carry_out_one(output)?;
+        }
+        // A tell may have been answered at once by another thread; its answer comes through `remote`.
+        self.outputs = outputs;
+        Ok(())
+    }
+
+    fn carry_out_one(&mut self, output: Output<M::Notice>) -> Result<(), String> {
+        match output {
+            Output::Send { connection, bytes } => {
+                if let Some(outbox) = self.clients.get(&connection) {
+                    outbox.push(bytes);
+                    self.dirty_clients.insert(connection);
+                }
+            }
+            Output::Close { connection } => {
+                if let Some(outbox) = self.clients.get(&connection) {
+                    outbox.close();
+                }
+            }
+            Output::PeerSend { peer, link, kind, body } => {
+                if let Some(outbox) = self.links.get(&(peer, link)) {
+                    outbox.push(peer_frame::header(kind, &body));
+                    body.into_iter().for_each(|piece| outbox.push(piece));
+                    self.dirty_links.insert((peer, link));
+                }
+            }
+            Output::PeerReset { peer, link } => {
+                if let Some(outbox) = self.links.get(&(peer, link)) {
+                    outbox.shut();
+                }
+            }
+            Output::Append { ticket, kind, payload } => self.commit.append(self.owner, ticket, kind, payload),
+            Output::Release { below } => self.commit.release(self.owner, below),
+            Output::SyncFiles { token, files } => {
+                let sender = self.remote_sender.clone();
+                let done = move || {
+                    // The receiver is gone only when the member stops.
+                    let _ = sender.send(Remote::FilesSynced(token));
+                };
+                self.commit.sync(files, Box::new(done));
+            }
+            Output::WriteSnapshot { zxid, chunks } => (self.write_snapshot)(zxid, chunks),
+            Output::Tell(notice) => (self.tell)(notice),
+            Output::Fatal { reason } => return Err(reason),
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        for connection in std::mem::take(&mut self.dirty_clients) {
+            if let Some(outbox) = self.clients.get(&connection) {
+                outbox.flush();
+            }
+        }
+        for key in std::mem::take(&mut self.dirty_links) {
+            if let Some(outbox) = self.links.get(&key) {
+                outbox.flush();
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Links between agents: who dials whom, the greeting, reading frames.
+//!
+//! The greater id dials the smaller for quorum traffic; the leader of partitions dials its followers for replication.
+//! Must not know: what a frame carries. Read first: [`Peers`], [`dial_forever`].
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use streamkeeper_base::{ClusterId, Incarnation, MemberId};
+use streamkeeper_member::io::Link;
+use streamkeeper_wire::peer::{self, Hello, LinkKind};
+use tokio::net::TcpStream;
+
+use super::client::fill;
+use super::hub::{Inbox, Local};
+use super::outbox::Outbox;
+
+/// Bytes that may wait for one peer before its link is cut; it comes back and is brought up to date from the log.
+const QUEUED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// A greeting that takes longer is refused.
+const GREETING_TIME_MAX: Duration = Duration::from_secs(3);
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+const RETRY_MAX: Duration = Duration::from_millis(400);
+
+/// Who this agent is towards its peers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity {
+    pub(crate) cluster: ClusterId,
+    pub(crate) member: MemberId,
+    pub(crate) incarnation: Incarnation,
+}
+
+/// Where the links of one machine go: addresses by peer, changed as members come and go.
+pub(crate) struct Peers {
+    identity: Identity,
+    /// What this machine's dialled links are.
+    outgoing: Link,
+    inbox: Inbox,
+    dialled: RefCell<BTreeMap<MemberId, (String, tokio::task::JoinHandle<()>)>>,
+}
+
+impl Peers {
+    pub(crate) fn new(identity: Identity, outgoing: Link, inbox: Inbox) -> Rc<Self> {
+        Rc::new(Self { identity, outgoing, inbox, dialled: RefCell::default() })
+    }
+
+    /// Dials exactly these peers from now on; links to others are given up.
+    pub(crate) fn set(&self, addresses: &BTreeMap<MemberId, String>) {
+        let mut dialled = self.dialled.borrow_mut();
+        dialled.retain(|peer, (address, task)| {
+            let keep = addresses.get(peer) == Some(address);
+            if !keep {
+                task.abort();
+            }
+            keep
+        });
+        for (peer, address) in addresses {
+            if *peer == self.identity.member || !self.dials(*peer) || dialled.contains_key(peer) {
+                continue;
+            }
+            let task = tokio::task::spawn_local(dial_forever(
+                self.identity,
+                *peer,
+                address.clone(),
+                self.outgoing,
+                self.inbox.clone(),
+            ));
+            dialled.insert(*peer, (address.clone(), task));
+        }
+    }
+
+    fn dials(&self, peer: MemberId) -> bool {
+        match self.outgoing {
+            Link::Quorum => self.identity.member > peer,
+            Link::ReplicationOut | Link::ReplicationIn => true,
+        }
+    }
+}
+
+async fn dial_forever(identity: Identity, peer: MemberId, address: String, link: Link, inbox: Inbox) {
+    let mut wait = RETRY_FIRST;
+    loop {
+        match connect(identity, peer, &address, link).await {
+            Ok(stream) => {
+                wait = RETRY_FIRST;
+                run(stream, BytesMut::new(), peer, link, &inbox).await;
+            }
+            Err(reason) => tracing::debug!(%peer, address, reason, "a link could not be opened"),
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(RETRY_MAX);
+    }
+}
+
+async fn connect(identity: Identity, peer: MemberId, address: &str, link: Link) -> Result<TcpStream, String> {
+    let greeting = async {
+        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        send_hello(&stream, identity, link).await?;
+        let (hello, rest) = read_hello(&stream).await?;
+        if !rest.is_empty() {
+            return Err("the peer sent more than its greeting".to_owned());
+        }
+        check_hello(&hello, identity)?;
+        if hello.member != peer {
+            return Err(format!("{address} is member {}, not {peer}", hello.member));
+        }
+        Ok(stream)
+    };
+    tokio::time::timeout(GREETING_TIME_MAX, greeting).await.map_err(|_| "the greeting timed out".to_owned())?
+}
+
+/// Answers the greeting of a peer that dialled us; the link is what the peer says it is, seen from this side.
+pub(crate) async fn accept(
+    stream: TcpStream,
+    identity: Identity,
+) -> Result<(TcpStream, MemberId, Link, BytesMut), String> {
+    let greeting = async {
+        let (hello, rest) = read_hello(&stream).await?;
+        check_hello(&hello, identity)?;
+        let link = match hello.kind {
+            LinkKind::Quorum => Link::Quorum,
+            LinkKind::Replication => Link::ReplicationIn,
+        };
+        send_hello(&stream, identity, link).await?;
+        Ok((hello.member, link, rest))
+    };
+    let (peer, link, rest) = tokio::time::timeout(GREETING_TIME_MAX, greeting)
+        .await
+        .map_err(|_| "the greeting timed out".to_owned())
+        .and_then(|greeted: Result<_, String>| greeted)?;
+    Ok((stream, peer, link, rest))
+}
+
+async fn send_hello(stream: &TcpStream, identity: Identity, link: Link) -> Result<(), String> {
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    let kind = match link {
+        Link::Quorum => LinkKind::Quorum,
+        Link::ReplicationOut | Link::ReplicationIn => LinkKind::Replication,
+    };
+    let hello = Hello {
+        cluster: identity.cluster,
+        member: identity.member,
+        incarnation: identity.incarnation,
+        kind,
+        shard: 0,
+    };
+    let mut frame = hello.encode();
+    while !frame.is_empty() {
+        stream.writable().await.map_err(|error| error.to_string())?;
+        match stream.try_write(&frame) {
+            Ok(written) => drop(frame.split_to(written)),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(())
+}
+
+async fn read_hello(stream: &TcpStream) -> Result<(Hello, BytesMut), String> {
+    let mut buffer = BytesMut::new();
+    loop {
+        if let Some(frame) = peer::decode(&mut buffer).map_err(|error| error.to_string())? {
+            let hello = Hello::decode(&frame).map_err(|error| error.to_string())?;
+            return Ok((hello, buffer));
+        }
+        if !fill(stream, &mut buffer).await.map_err(|error| error.to_string())? {
+            return Err("the peer closed the connection instead of greeting".to_owned());
+        }
+    }
+}
+
+fn check_hello(hello: &Hello, identity: Identity) -> Result<(), String> {
+    if hello.cluster != identity.cluster {
+        return Err(format!("member {} belongs to cluster {}, not {}", hello.member, hello.cluster, identity.cluster));
+    }
+    if hello.member == identity.member {
+        return Err(format!("another agent says that it is member {}", hello.member));
+    }
+    Ok(())
+}
+
+/// Runs an open link until it breaks.
+pub(crate) async fn run(stream: TcpStream, mut buffer: BytesMut, peer: MemberId, link: Link, inbox: &Inbox) {
+    let stream = Rc::new(stream);
+    let outbox = Outbox::new(stream.clone(), QUEUED_BYTES_MAX);
+    let writer = tokio::task::spawn_local(outbox.clone().drain());
+    let _guard = DownGuard { peer, link, outbox: outbox.clone(), inbox: inbox.clone() };
+    inbox.push(Local::LinkUp { peer, link, outbox: outbox.clone() });
+    loop {
+        loop {
+            match peer::decode(&mut buffer) {
+                Ok(Some(frame)) => inbox.push(Local::PeerFrame {
+                    peer,
+                    link,
+                    kind: frame.kind,
+                    body: frame.body,
+                    outbox: outbox.clone(),
+                }),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%peer, ?link, %error, "a frame from a peer is damaged; the link is cut");
+                    return;
+                }
+            }
+        }
+        if buffer.is_empty() {
+            buffer = BytesMut::new();
+        }
+        tokio::task::yield_now().await;
+        if writer.is_finished() || !fill(&stream, &mut buffer).await.unwrap_or(false) {
+            return;
+        }
+    }
+}
+
+/// Reports the end of a link however its task ends: by itself, or given up because the member is gone.
+struct DownGuard {
+    peer: MemberId,
+    link: Link,
+    outbox: Rc<Outbox>,
+    inbox: Inbox,
+}
+
+impl Drop for DownGuard {
+    fn drop(&mut self) {
+        self.outbox.shut();
+        self.inbox.push(Local::LinkDown { peer: self.peer, link: self.link, outbox: self.outbox.clone() });
+    }
+}

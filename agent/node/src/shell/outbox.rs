@@ -1,0 +1,135 @@
+//! What waits to be written to one socket: pieces are written at once while the socket takes them, and by a task when it does not.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+
+use bytes::{Buf, Bytes};
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+/// Pieces handed to one `writev` at most.
+const PIECES_PER_WRITE: usize = 64;
+
+/// A socket and the bytes that are due on it, in order.
+pub(crate) struct Outbox {
+    stream: Rc<TcpStream>,
+    queue: RefCell<VecDeque<Bytes>>,
+    queued_bytes: Cell<usize>,
+    queued_bytes_max: usize,
+    more: Notify,
+    closing: Cell<bool>,
+    closed: Cell<bool>,
+}
+
+impl Outbox {
+    pub(crate) fn new(stream: Rc<TcpStream>, queued_bytes_max: usize) -> Rc<Self> {
+        Rc::new(Self {
+            stream,
+            queue: RefCell::new(VecDeque::new()),
+            queued_bytes: Cell::new(0),
+            queued_bytes_max,
+            more: Notify::new(),
+            closing: Cell::new(false),
+            closed: Cell::new(false),
+        })
+    }
+
+    /// Queues a piece. A receiver that lets more than the limit pile up is cut off, so memory stays bounded.
+    pub(crate) fn push(&self, piece: Bytes) {
+        if self.closing.get() || piece.is_empty() {
+            return;
+        }
+        let queued = self.queued_bytes.get() + piece.len();
+        if queued > self.queued_bytes_max {
+            tracing::warn!(queued, "a receiver does not read what it is sent; its connection is closed");
+            self.shut();
+            return;
+        }
+        self.queued_bytes.set(queued);
+        self.queue.borrow_mut().push_back(piece);
+    }
+
+    /// Writes what the socket takes now; the writer task goes on with the rest.
+    pub(crate) fn flush(&self) {
+        match self.write_some() {
+            Ok(true) => self.finish_if_closing(),
+            Ok(false) => self.more.notify_one(),
+            Err(_) => self.shut(),
+        }
+    }
+
+    /// Closes the connection once what was queued is written.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        self.flush();
+    }
+
+    /// Closes the connection now and drops what was queued.
+    pub(crate) fn shut(&self) {
+        self.closing.set(true);
+        self.closed.set(true);
+        self.queue.borrow_mut().clear();
+        self.queued_bytes.set(0);
+        // The peer may have gone already; then there is nothing to shut down.
+        let _ = SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Both);
+        self.more.notify_one();
+    }
+
+    /// Writes whenever the socket becomes writable, until the connection is closed.
+    pub(crate) async fn drain(self: Rc<Self>) {
+        while !self.closed.get() {
+            self.more.notified().await;
+            while !self.closed.get() && !self.queue.borrow().is_empty() {
+                if self.stream.writable().await.is_err() {
+                    return self.shut();
+                }
+                match self.write_some() {
+                    Ok(true) => self.finish_if_closing(),
+                    Ok(false) => {}
+                    Err(_) => return self.shut(),
+                }
+            }
+        }
+    }
+
+    fn finish_if_closing(&self) {
+        if self.closing.get() {
+            self.shut();
+        }
+    }
+
+    /// True when nothing is left, false when the socket takes no more now.
+    fn write_some(&self) -> io::Result<bool> {
+        let mut queue = self.queue.borrow_mut();
+        while !queue.is_empty() {
+            let written = {
+                let slices: Vec<IoSlice<'_>> =
+                    queue.iter().take(PIECES_PER_WRITE).map(|piece| IoSlice::new(piece)).collect();
+                match self.stream.try_write_vectored(&slices) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(written) => written,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                    Err(error) => return Err(error),
+                }
+            };
+            self.queued_bytes.set(self.queued_bytes.get().saturating_sub(written));
+            consume(&mut queue, written);
+        }
+        Ok(true)
+    }
+}
+
+fn consume(queue: &mut VecDeque<Bytes>, mut written: usize) {
+    while written > 0 {
+        let Some(front) = queue.front_mut() else { return };
+        if front.len() > written {
+            front.advance(written);
+            return;
+        }
+        written -= front.len();
+        queue.pop_front();
+    }
+}
