@@ -4,4 +4,5 @@
 #![forbid(unsafe_code)]
 
 pub mod jute;
+pub mod kafka;
 pub mod peer;
