@@ -6,3 +6,4 @@
 pub mod jute;
 pub mod kafka;
 pub mod peer;
+pub mod record;

@@ -141,11 +141,11 @@ fn read_schemas(artifact: &Path) -> Result<BTreeMap<String, String>> {
     let mut schemas = BTreeMap::new();
     for index in 0..archive.len() {
         let mut file = archive.by_index(index)?;
-        let name = file.name().strip_prefix("common/message/").and_then(|n| n.strip_suffix(".json"));
-        if let Some(name) = name.map(str::to_owned) {
+        let path = file.name()?.into_owned();
+        if let Some(name) = path.strip_prefix("common/message/").and_then(|n| n.strip_suffix(".json")) {
             let mut text = String::new();
             file.read_to_string(&mut text)?;
-            schemas.insert(name, text);
+            schemas.insert(name.to_owned(), text);
         }
     }
     Ok(schemas)

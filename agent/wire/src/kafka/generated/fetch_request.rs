@@ -362,7 +362,7 @@ impl ForgottenTopic {
     pub fn decode(d: &mut Decoder, version: i16) -> Result<Self> {
         let flexible = version >= 12;
         let mut m = Self::default();
-        if (version >= 7 && version <= 12) {
+        if (7..=12).contains(&version) {
             m.topic = d.string(flexible)?;
         }
         if version >= 13 {
@@ -385,7 +385,7 @@ impl ForgottenTopic {
 
     pub fn encode(&self, e: &mut Encoder, version: i16) {
         let flexible = version >= 12;
-        if (version >= 7 && version <= 12) {
+        if (7..=12).contains(&version) {
             e.string(&self.topic, flexible);
         }
         if version >= 13 {

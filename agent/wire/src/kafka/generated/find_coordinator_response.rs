@@ -37,7 +37,7 @@ impl FindCoordinatorResponse {
         if version <= 3 {
             m.error_code = d.i16()?;
         }
-        if (version >= 1 && version <= 3) {
+        if (1..=3).contains(&version) {
             m.error_message = d.nullable_string(flexible)?;
         }
         if version <= 3 {
@@ -72,7 +72,7 @@ impl FindCoordinatorResponse {
         if version <= 3 {
             e.i16(self.error_code);
         }
-        if (version >= 1 && version <= 3) {
+        if (1..=3).contains(&version) {
             e.nullable_string(self.error_message.as_deref(), flexible);
         }
         if version <= 3 {

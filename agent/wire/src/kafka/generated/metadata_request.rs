@@ -29,7 +29,7 @@ impl MetadataRequest {
         if version >= 4 {
             m.allow_auto_topic_creation = d.bool()?;
         }
-        if (version >= 8 && version <= 10) {
+        if (8..=10).contains(&version) {
             m.include_cluster_authorized_operations = d.bool()?;
         }
         if version >= 8 {
@@ -55,7 +55,7 @@ impl MetadataRequest {
         if version >= 4 {
             e.bool(self.allow_auto_topic_creation);
         }
-        if (version >= 8 && version <= 10) {
+        if (8..=10).contains(&version) {
             e.bool(self.include_cluster_authorized_operations);
         }
         if version >= 8 {

@@ -42,7 +42,7 @@ impl MetadataResponse {
             m.controller_id = d.i32()?;
         }
         m.topics = d.array(flexible, |d| Ok(MetadataResponseTopic::decode(d, version)?))?;
-        if (version >= 8 && version <= 10) {
+        if (8..=10).contains(&version) {
             m.cluster_authorized_operations = d.i32()?;
         }
         if version >= 13 {
@@ -77,7 +77,7 @@ impl MetadataResponse {
         e.array(&self.topics, flexible, |e, v| {
             v.encode(e, version);
         });
-        if (version >= 8 && version <= 10) {
+        if (8..=10).contains(&version) {
             e.i32(self.cluster_authorized_operations);
         }
         if version >= 13 {

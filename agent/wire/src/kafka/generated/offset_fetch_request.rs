@@ -212,7 +212,7 @@ impl OffsetFetchRequestTopics {
     pub fn decode(d: &mut Decoder, version: i16) -> Result<Self> {
         let flexible = version >= 6;
         let mut m = Self::default();
-        if (version >= 8 && version <= 9) {
+        if (8..=9).contains(&version) {
             m.name = d.string(flexible)?;
         }
         if version >= 10 {
@@ -235,7 +235,7 @@ impl OffsetFetchRequestTopics {
 
     pub fn encode(&self, e: &mut Encoder, version: i16) {
         let flexible = version >= 6;
-        if (version >= 8 && version <= 9) {
+        if (8..=9).contains(&version) {
             e.string(&self.name, flexible);
         }
         if version >= 10 {

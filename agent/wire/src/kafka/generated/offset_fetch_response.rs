@@ -31,7 +31,7 @@ impl OffsetFetchResponse {
         if version <= 7 {
             m.topics = d.array(flexible, |d| Ok(OffsetFetchResponseTopic::decode(d, version)?))?;
         }
-        if (version >= 2 && version <= 7) {
+        if (2..=7).contains(&version) {
             m.error_code = d.i16()?;
         }
         if version >= 8 {
@@ -59,7 +59,7 @@ impl OffsetFetchResponse {
                 v.encode(e, version);
             });
         }
-        if (version >= 2 && version <= 7) {
+        if (2..=7).contains(&version) {
             e.i16(self.error_code);
         }
         if version >= 8 {
@@ -156,7 +156,7 @@ impl OffsetFetchResponsePartition {
         if version <= 7 {
             m.committed_offset = d.i64()?;
         }
-        if (version >= 5 && version <= 7) {
+        if (5..=7).contains(&version) {
             m.committed_leader_epoch = d.i32()?;
         }
         if version <= 7 {
@@ -185,7 +185,7 @@ impl OffsetFetchResponsePartition {
         if version <= 7 {
             e.i64(self.committed_offset);
         }
-        if (version >= 5 && version <= 7) {
+        if (5..=7).contains(&version) {
             e.i32(self.committed_leader_epoch);
         }
         if version <= 7 {
@@ -276,7 +276,7 @@ impl OffsetFetchResponseTopics {
     pub fn decode(d: &mut Decoder, version: i16) -> Result<Self> {
         let flexible = version >= 6;
         let mut m = Self::default();
-        if (version >= 8 && version <= 9) {
+        if (8..=9).contains(&version) {
             m.name = d.string(flexible)?;
         }
         if version >= 10 {
@@ -299,7 +299,7 @@ impl OffsetFetchResponseTopics {
 
     pub fn encode(&self, e: &mut Encoder, version: i16) {
         let flexible = version >= 6;
-        if (version >= 8 && version <= 9) {
+        if (8..=9).contains(&version) {
             e.string(&self.name, flexible);
         }
         if version >= 10 {

@@ -1,0 +1,423 @@
+//! A leader: it sends what followers lack, knows how far they are, moves the high watermark and proposes who is in sync.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use streamkeeper_base::{Instant, LeaderEpoch, MemberId, Offset, PartitionEpoch};
+
+use crate::high_watermark::{Progress, high_watermark};
+use crate::message::Message;
+use crate::partition::{Action, LogView, Partition, ProduceError, RequestId, Role};
+
+/// A proposal that is not answered is made anew after this time.
+const PROPOSAL_PATIENCE: Duration = Duration::from_millis(500);
+/// Bytes under way to one follower; beyond that it is fed from the log as it answers.
+const CREDIT_BYTES: i64 = 8 * 1024 * 1024;
+
+/// A follower, as its leader sees it.
+#[derive(Debug, Default)]
+pub(crate) struct Follower {
+    /// The link is up and its position is known.
+    synced: bool,
+    linked: bool,
+    progress: Progress,
+    /// The end of what was sent.
+    sent: Offset,
+    /// Bytes sent and not confirmed.
+    under_way: VecDeque<(Offset, i64)>,
+    /// A read of the log for it is asked for.
+    reading: bool,
+    /// The high watermark it was told.
+    told: Offset,
+    /// When it was last seen at the leader's end.
+    caught_up: Instant,
+    /// The leader's end when it last reported: at that point it must arrive to count as caught up.
+    end_at_last_report: (Offset, Instant),
+}
+
+/// A leader's state for one term.
+#[derive(Debug)]
+pub(crate) struct Leader {
+    /// Where the term begins.
+    pub(crate) epoch_start: Offset,
+    followers: BTreeMap<MemberId, Follower>,
+    waiting: VecDeque<(Offset, RequestId, Instant)>,
+    /// What was proposed: members of it count before it is committed (KIP-497).
+    proposed: Option<(Vec<MemberId>, PartitionEpoch, Instant)>,
+}
+
+impl Leader {
+    pub(crate) fn new(epoch_start: Offset, _now: Instant) -> Self {
+        Self { epoch_start, followers: BTreeMap::new(), waiting: VecDeque::new(), proposed: None }
+    }
+}
+
+impl Partition {
+    pub(crate) fn greet_followers(&mut self) {
+        let followers: Vec<MemberId> =
+            self.assignment.replicas.iter().filter(|id| **id != self.id).copied().collect();
+        followers.into_iter().for_each(|id| self.greet(id));
+    }
+
+    fn greet(&mut self, id: MemberId) {
+        let linked = self.links.contains(&id);
+        let now = self.now;
+        let leader_epoch = self.assignment.leader_epoch;
+        let Role::Leading(leader) = &mut self.role else { return };
+        let known = leader.followers.remove(&id);
+        let caught_up = known.map_or(now, |f| f.caught_up);
+        let follower = Follower { linked, caught_up, end_at_last_report: (Offset(i64::MAX), now), ..Follower::default() };
+        leader.followers.insert(id, follower);
+        if linked {
+            self.out.push(Action::Send { to: id, message: Message::Hello { leader_epoch } });
+        }
+    }
+
+    pub(crate) fn follower_up(&mut self, id: MemberId) {
+        if !self.links.contains(&id) {
+            self.links.push(id);
+        }
+        if self.assignment.replicas.contains(&id) {
+            self.greet(id);
+        }
+    }
+
+    pub(crate) fn follower_down(&mut self, id: MemberId) {
+        self.links.retain(|linked| *linked != id);
+        if let Role::Leading(leader) = &mut self.role
+            && let Some(follower) = leader.followers.get_mut(&id)
+        {
+            follower.linked = false;
+            follower.synced = false;
+        }
+    }
+
+    /// The follower's log against ours: it keeps what both have, and is sent the rest.
+    pub(crate) fn position(
+        &mut self,
+        from: MemberId,
+        epochs: &[(LeaderEpoch, Offset)],
+        end: Offset,
+        durable: Offset,
+        log: &dyn LogView,
+    ) {
+        let leader_epoch = self.assignment.leader_epoch;
+        let Role::Leading(leader) = &mut self.role else { return };
+        let Some(follower) = leader.followers.get_mut(&from).filter(|f| f.linked) else { return };
+        let common = common_end(&log.epochs(), log.end(), epochs, end);
+        let restart = common < log.start();
+        let keep = if restart { log.start() } else { common };
+        follower.synced = true;
+        follower.sent = keep;
+        follower.progress = Progress { received: keep, durable: if restart { keep } else { durable.min(keep) } };
+        follower.under_way.clear();
+        follower.reading = false;
+        follower.told = Offset(-1);
+        if keep != end || restart {
+            let message = Message::Truncate { leader_epoch, to: keep, restart };
+            self.out.push(Action::Send { to: from, message });
+        }
+        self.feed(from);
+        self.advance();
+    }
+
+    pub(crate) fn appended(
+        &mut self,
+        request: Option<RequestId>,
+        at: Offset,
+        end: Offset,
+        batches: &Bytes,
+        deadline: Instant,
+    ) {
+        self.own.received = end;
+        let Role::Leading(leader) = &mut self.role else {
+            if let Some(request) = request {
+                self.out.push(Action::Reply { request, result: Err(ProduceError::NotLeader) });
+            }
+            return;
+        };
+        if let Some(request) = request {
+            leader.waiting.push_back((end, request, deadline));
+        }
+        let at_end: Vec<MemberId> = leader
+            .followers
+            .iter()
+            .filter(|(_, f)| f.synced && f.sent == at && !f.reading && credit(f) > 0)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in at_end {
+            self.send_batches(id, at, end, batches.clone());
+        }
+        self.advance();
+    }
+
+    /// The owner read the log for a follower, from where [`Action::ReadForFollower`] said.
+    pub fn send_read(&mut self, to: MemberId, from: Offset, end: Offset, batches: Bytes, out: &mut Vec<Action>) {
+        std::mem::swap(&mut self.out, out);
+        if let Role::Leading(leader) = &mut self.role
+            && let Some(follower) = leader.followers.get_mut(&to)
+        {
+            follower.reading = false;
+            if follower.synced && follower.sent == from && !batches.is_empty() {
+                self.send_batches(to, from, end, batches);
+                self.feed(to);
+            }
+        }
+        std::mem::swap(&mut self.out, out);
+    }
+
+    fn send_batches(&mut self, to: MemberId, at: Offset, end: Offset, batches: Bytes) {
+        let (leader_epoch, high_watermark) = (self.assignment.leader_epoch, self.high_watermark);
+        let Role::Leading(leader) = &mut self.role else { return };
+        let Some(follower) = leader.followers.get_mut(&to) else { return };
+        follower.sent = end;
+        follower.told = high_watermark;
+        follower.under_way.push_back((end, i64::try_from(batches.len()).unwrap_or(i64::MAX)));
+        let log_start = Offset::ZERO;
+        let message = Message::Append { leader_epoch, at, batches, high_watermark, log_start };
+        self.out.push(Action::Send { to, message });
+    }
+
+    /// Asks for a read if a follower is behind and has credit: memory under way to it is bounded.
+    fn feed(&mut self, id: MemberId) {
+        let end = self.own.received;
+        let Role::Leading(leader) = &mut self.role else { return };
+        let Some(follower) = leader.followers.get_mut(&id) else { return };
+        if follower.synced && !follower.reading && follower.sent < end && credit(follower) > 0 {
+            follower.reading = true;
+            self.out.push(Action::ReadForFollower { to: id, from: follower.sent });
+        }
+    }
+
+    pub(crate) fn follower_progress(&mut self, from: MemberId, received: Offset, durable: Offset) {
+        let (now, end) = (self.now, self.own.received);
+        let Role::Leading(leader) = &mut self.role else { return };
+        let Some(follower) = leader.followers.get_mut(&from).filter(|f| f.synced) else { return };
+        if received > follower.sent {
+            return;
+        }
+        follower.progress.received = received;
+        follower.progress.durable = durable.min(received);
+        while follower.under_way.front().is_some_and(|(to, _)| *to <= received) {
+            follower.under_way.pop_front();
+        }
+        // Caught up as of the moment when the end it has reached was the end (KIP-537's meaning of lag).
+        if received >= end {
+            follower.caught_up = now;
+            follower.end_at_last_report = (Offset(i64::MAX), now);
+        } else if received >= follower.end_at_last_report.0 {
+            follower.caught_up = follower.end_at_last_report.1;
+            follower.end_at_last_report = (end, now);
+        } else if follower.end_at_last_report.0 == Offset(i64::MAX) {
+            follower.end_at_last_report = (end, now);
+        }
+        self.feed(from);
+        self.advance();
+        self.maybe_expand(from);
+    }
+
+    /// Members of the ISR that is committed and of the one that is proposed.
+    fn maximal_isr(&self) -> Vec<MemberId> {
+        let mut members = self.assignment.isr.clone();
+        if let Role::Leading(leader) = &self.role
+            && let Some((proposed, _, _)) = &leader.proposed
+        {
+            members.extend(proposed.iter().filter(|id| !self.assignment.isr.contains(id)));
+        }
+        members
+    }
+
+    pub(crate) fn advance(&mut self) {
+        let members = self.maximal_isr();
+        let own = self.own;
+        let Role::Leading(leader) = &mut self.role else { return };
+        let progress: Vec<Progress> = members
+            .iter()
+            .map(|id| {
+                if *id == self.id { own } else { leader.followers.get(id).map_or(Progress::default(), |f| f.progress) }
+            })
+            .collect();
+        let Some(reached) = high_watermark(&progress, self.assignment.min_insync) else { return };
+        if reached <= self.high_watermark {
+            return;
+        }
+        self.high_watermark = reached;
+        while let Some((end, request, _)) = leader.waiting.front().copied() {
+            if end > reached {
+                break;
+            }
+            leader.waiting.pop_front();
+            self.out.push(Action::Reply { request, result: Ok(()) });
+        }
+        self.out.push(Action::HighWatermark(reached));
+    }
+
+    /// Followers that were not told the high watermark with a batch learn it by a message of their own.
+    fn tell_high_watermark(&mut self) {
+        let (leader_epoch, high_watermark) = (self.assignment.leader_epoch, self.high_watermark);
+        let Role::Leading(leader) = &mut self.role else { return };
+        for (id, follower) in &mut leader.followers {
+            if follower.synced && follower.told < high_watermark {
+                follower.told = high_watermark;
+                let message = Message::Append {
+                    leader_epoch,
+                    at: follower.sent,
+                    batches: Bytes::new(),
+                    high_watermark,
+                    log_start: Offset::ZERO,
+                };
+                self.out.push(Action::Send { to: *id, message });
+            }
+        }
+    }
+
+    /// A follower that has everything up to the high watermark, and the begin of this term, may be in sync.
+    fn maybe_expand(&mut self, id: MemberId) {
+        let Role::Leading(leader) = &self.role else { return };
+        if self.assignment.isr.contains(&id) || leader.proposed.is_some() {
+            return;
+        }
+        let Some(follower) = leader.followers.get(&id) else { return };
+        let reached = follower.progress.received;
+        if follower.synced && reached >= self.high_watermark && reached >= leader.epoch_start {
+            let mut isr = self.assignment.isr.clone();
+            isr.push(id);
+            self.propose(isr);
+        }
+    }
+
+    fn propose(&mut self, isr: Vec<MemberId>) {
+        let (leader_epoch, partition_epoch) = (self.assignment.leader_epoch, self.assignment.partition_epoch);
+        let now = self.now;
+        let Role::Leading(leader) = &mut self.role else { return };
+        leader.proposed = Some((isr.clone(), partition_epoch, now));
+        self.out.push(Action::ProposeIsr { isr, leader_epoch, partition_epoch });
+    }
+
+    pub(crate) fn proposal_failed(&mut self) {
+        // The pending members go on counting until the image or the patience says otherwise.
+    }
+
+    /// The controller changed the partition within the term.
+    pub(crate) fn isr_changed(&mut self) {
+        let partition_epoch = self.assignment.partition_epoch;
+        let replicas = self.assignment.replicas.clone();
+        let Role::Leading(leader) = &mut self.role else { return };
+        if leader.proposed.as_ref().is_some_and(|(_, against, _)| *against < partition_epoch) {
+            leader.proposed = None;
+        }
+        leader.followers.retain(|id, _| replicas.contains(id));
+        let missing: Vec<MemberId> =
+            replicas.into_iter().filter(|id| *id != self.id && !leader.followers.contains_key(id)).collect();
+        missing.into_iter().for_each(|id| self.greet(id));
+        self.advance();
+    }
+
+    pub(crate) fn tick(&mut self) {
+        let (now, lag_max) = (self.now, self.lag_max);
+        let Role::Leading(leader) = &mut self.role else { return };
+        while let Some((_, request, deadline)) = leader.waiting.front().copied() {
+            if deadline > now {
+                break;
+            }
+            leader.waiting.pop_front();
+            self.out.push(Action::Reply { request, result: Err(ProduceError::TimedOut) });
+        }
+        if let Some((isr, _, since)) = &leader.proposed
+            && now.since(*since) > PROPOSAL_PATIENCE
+        {
+            // The same proposal again: its members count meanwhile, whatever became of the first.
+            let isr = isr.clone();
+            self.propose(isr);
+            return self.tell_high_watermark();
+        }
+        let end = self.own.received;
+        let lagging: Vec<MemberId> = self
+            .assignment
+            .isr
+            .iter()
+            .filter(|id| **id != self.id)
+            .filter(|id| leader.followers.get(id).is_none_or(|f| {
+                let at_end = f.synced && f.progress.received >= end;
+                !at_end && now.since(f.caught_up) > lag_max
+            }))
+            .copied()
+            .collect();
+        for (_, follower) in &mut leader.followers {
+            if follower.synced && follower.progress.received >= end {
+                follower.caught_up = now;
+            }
+        }
+        if !lagging.is_empty() && leader.proposed.is_none() {
+            let isr = self.assignment.isr.iter().filter(|id| !lagging.contains(id)).copied().collect();
+            self.propose(isr);
+        } else if leader.proposed.is_none() {
+            let candidates: Vec<MemberId> =
+                leader.followers.keys().filter(|id| !self.assignment.isr.contains(id)).copied().collect();
+            candidates.into_iter().for_each(|id| self.maybe_expand(id));
+        }
+        self.tell_high_watermark();
+    }
+
+    /// The high watermark goes to followers at the end of each round of events, so a busy link needs no message of its own.
+    pub fn flush_high_watermark(&mut self, out: &mut Vec<Action>) {
+        std::mem::swap(&mut self.out, out);
+        self.tell_high_watermark();
+        std::mem::swap(&mut self.out, out);
+    }
+
+    pub(crate) fn give_up_leading(&mut self) {
+        if let Role::Leading(leader) = &mut self.role {
+            for (_, request, _) in std::mem::take(&mut leader.waiting) {
+                self.out.push(Action::Reply { request, result: Err(ProduceError::NotLeader) });
+            }
+        }
+        self.role = Role::Idle;
+    }
+}
+
+fn credit(follower: &Follower) -> i64 {
+    CREDIT_BYTES - follower.under_way.iter().map(|(_, bytes)| bytes).sum::<i64>()
+}
+
+/// Where two logs part: within an epoch they agree up to the shorter one, because one leader wrote both (KIP-101, KIP-279).
+fn common_end(
+    ours: &[(LeaderEpoch, Offset)],
+    our_end: Offset,
+    theirs: &[(LeaderEpoch, Offset)],
+    their_end: Offset,
+) -> Offset {
+    let end_of = |list: &[(LeaderEpoch, Offset)], index: usize, end: Offset| list.get(index + 1).map_or(end, |(_, s)| *s);
+    for (index, (epoch, start)) in theirs.iter().enumerate().rev() {
+        if let Some(position) = ours.iter().position(|(known, known_start)| known == epoch && known_start == start) {
+            return end_of(ours, position, our_end).min(end_of(theirs, index, their_end));
+        }
+    }
+    // No epoch in common: agree on nothing but the begin.
+    if theirs.is_empty() { their_end.min(our_end) } else { theirs[0].1.min(our_end) }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn logs_part_where_epochs_say() {
+        let e = |list: &[(i32, i64)]| -> Vec<(LeaderEpoch, Offset)> {
+            list.iter().map(|(e, o)| (LeaderEpoch(*e), Offset(*o))).collect()
+        };
+        let cases = [
+            (e(&[(0, 0)]), 10, e(&[(0, 0)]), 7, 7),
+            (e(&[(0, 0), (2, 8)]), 12, e(&[(0, 0)]), 10, 8),
+            (e(&[(0, 0), (2, 8)]), 12, e(&[(0, 0), (1, 9)]), 11, 8),
+            (e(&[(0, 0), (2, 8)]), 12, e(&[(0, 0), (2, 8)]), 14, 12),
+            (e(&[(3, 0)]), 5, e(&[(1, 0)]), 4, 0),
+            (e(&[(3, 0)]), 5, e(&[]), 0, 0),
+        ];
+        for (ours, our_end, theirs, their_end, expected) in cases {
+            let common = common_end(&ours, Offset(our_end), &theirs, Offset(their_end));
+            assert_eq!(common, Offset(expected), "{ours:?} {theirs:?}");
+        }
+    }
+}

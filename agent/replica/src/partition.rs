@@ -1,0 +1,296 @@
+//! One replica: its role, its ends, and every event that reaches it.
+//!
+//! The log itself is outside: the partition says what to append or cut, and is told the ends. Ordered chain, checked after each
+//! step: `high watermark <= end`, `durable <= end`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use streamkeeper_base::{Durable, Instant, LeaderEpoch, MemberId, Offset, PartitionEpoch};
+
+use crate::high_watermark::Progress;
+use crate::leader::Leader;
+use crate::message::Message;
+
+/// A producer's request, as the owner numbers it.
+pub type RequestId = u64;
+
+/// What the controller decided, as far as one replica needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assignment {
+    /// Who leads.
+    pub leader: Option<MemberId>,
+    /// Its term.
+    pub leader_epoch: LeaderEpoch,
+    /// The state's version.
+    pub partition_epoch: PartitionEpoch,
+    /// Who holds the partition.
+    pub replicas: Vec<MemberId>,
+    /// Who is in sync.
+    pub isr: Vec<MemberId>,
+    /// How many must have a record on disk before it is acknowledged.
+    pub min_insync: usize,
+}
+
+/// What can happen to a replica. Read with [`Action`]: together they are the protocol.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Batches of a producer are in the leader's log up to `end`; the request waits for the high watermark.
+    Appended {
+        /// Who waits; `None` for acks 0 and 1.
+        request: Option<RequestId>,
+        /// Where the batches begin.
+        at: Offset,
+        /// The new end.
+        end: Offset,
+        /// Them, for followers that are at the end.
+        batches: Bytes,
+        /// When to give up.
+        deadline: Instant,
+    },
+    /// A flush covers everything below. Only storage can make the token.
+    Persisted(Durable<Offset>),
+    /// A peer said something about this partition.
+    Received {
+        /// Who.
+        from: MemberId,
+        /// What.
+        message: Message,
+    },
+    /// The replication link to a follower is up.
+    FollowerUp(MemberId),
+    /// It is down.
+    FollowerDown(MemberId),
+    /// The controller decided.
+    Assigned(Assignment),
+    /// An ISR proposal was refused; the next image says why.
+    ProposalFailed,
+    /// Time passed.
+    Tick,
+}
+
+/// Why a produce request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProduceError {
+    /// Another replica leads.
+    NotLeader,
+    /// Appended, but not acknowledged in time: it may or may not survive.
+    TimedOut,
+}
+
+/// What the owner must do. Order within one step is the order of effects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send over the replication link.
+    Send {
+        /// To whom.
+        to: MemberId,
+        /// What.
+        message: Message,
+    },
+    /// Read the log for a follower that is behind, then [`Partition::send_read`].
+    ReadForFollower {
+        /// For whom.
+        to: MemberId,
+        /// From where.
+        from: Offset,
+    },
+    /// Follower: append these batches at the log's end.
+    Append {
+        /// Where they begin.
+        at: Offset,
+        /// Them.
+        batches: Bytes,
+    },
+    /// Follower: cut the log.
+    Truncate {
+        /// The end to keep.
+        to: Offset,
+        /// Drop everything and begin there instead.
+        restart: bool,
+    },
+    /// Follower: the leader deleted everything below.
+    MoveLogStart(Offset),
+    /// Answer a producer.
+    Reply {
+        /// Who waits.
+        request: RequestId,
+        /// How it went.
+        result: Result<(), ProduceError>,
+    },
+    /// Ask the controller for another ISR.
+    ProposeIsr {
+        /// The new ISR.
+        isr: Vec<MemberId>,
+        /// The term it is proposed in.
+        leader_epoch: LeaderEpoch,
+        /// The state it is proposed against.
+        partition_epoch: PartitionEpoch,
+    },
+    /// Consumers may see more.
+    HighWatermark(Offset),
+    /// A term begins: this replica leads (true) or follows.
+    Role {
+        /// True if it leads.
+        leads: bool,
+    },
+}
+
+/// What a replica must know of its log.
+pub trait LogView {
+    /// The first offset.
+    fn start(&self) -> Offset;
+    /// The end.
+    fn end(&self) -> Offset;
+    /// Where each epoch begins, ascending.
+    fn epochs(&self) -> Vec<(LeaderEpoch, Offset)>;
+}
+
+/// A role.
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// No leader, or none that this replica knows of.
+    Idle,
+    Leading(Leader),
+    Following,
+}
+
+/// One replica of one partition.
+#[derive(Debug)]
+pub struct Partition {
+    pub(crate) id: MemberId,
+    pub(crate) assignment: Assignment,
+    pub(crate) role: Role,
+    pub(crate) own: Progress,
+    pub(crate) high_watermark: Offset,
+    pub(crate) now: Instant,
+    pub(crate) lag_max: Duration,
+    pub(crate) links: Vec<MemberId>,
+    pub(crate) reported: Progress,
+    pub(crate) out: Vec<Action>,
+}
+
+impl Partition {
+    /// A replica with what its log holds: `end` received, `durable` of it flushed, `high_watermark` known from before.
+    pub fn new(id: MemberId, log: &dyn LogView, durable: Offset, lag_max: Duration) -> Self {
+        let end = log.end();
+        Self {
+            id,
+            assignment: Assignment { leader_epoch: LeaderEpoch(-1), ..Assignment::default() },
+            role: Role::Idle,
+            own: Progress { received: end, durable: durable.min(end) },
+            high_watermark: log.start(),
+            now: Instant::ZERO,
+            lag_max,
+            links: Vec::new(),
+            reported: Progress::default(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Handles one event; what must be done is appended to `out`, in order.
+    pub fn handle(&mut self, now: Instant, event: Event, log: &dyn LogView, out: &mut Vec<Action>) {
+        self.now = now;
+        std::mem::swap(&mut self.out, out);
+        match event {
+            Event::Appended { request, at, end, batches, deadline } => {
+                self.appended(request, at, end, &batches, deadline);
+            }
+            Event::Persisted(end) => self.persisted(end),
+            Event::Received { from, message } => self.received(from, message, log),
+            Event::FollowerUp(member) => self.follower_up(member),
+            Event::FollowerDown(member) => self.follower_down(member),
+            Event::Assigned(assignment) => self.assigned(assignment, log),
+            Event::ProposalFailed => self.proposal_failed(),
+            Event::Tick => self.tick(),
+        }
+        self.check(log);
+        std::mem::swap(&mut self.out, out);
+    }
+
+    /// True if this replica leads.
+    pub fn leads(&self) -> bool {
+        matches!(self.role, Role::Leading(_))
+    }
+
+    /// What the controller decided last.
+    pub fn assignment(&self) -> &Assignment {
+        &self.assignment
+    }
+
+    /// What consumers may see; `None` on a new leader that has not proved it yet (OFFSET_NOT_AVAILABLE): it never shows less
+    /// than the leader before.
+    pub fn visible_end(&self) -> Option<Offset> {
+        match &self.role {
+            Role::Leading(leader) => (self.high_watermark >= leader.epoch_start).then_some(self.high_watermark),
+            Role::Idle | Role::Following => None,
+        }
+    }
+
+    /// The high watermark as far as this replica knows it.
+    pub fn high_watermark(&self) -> Offset {
+        self.high_watermark
+    }
+
+    /// Replicas that could acknowledge now.
+    pub fn in_sync(&self) -> usize {
+        self.assignment.isr.len()
+    }
+
+    /// What this replica has written and flushed.
+    pub fn progress(&self) -> Progress {
+        self.own
+    }
+
+    fn assigned(&mut self, assignment: Assignment, log: &dyn LogView) {
+        let old = std::mem::replace(&mut self.assignment, assignment);
+        let term_changed =
+            old.leader_epoch != self.assignment.leader_epoch || old.leader != self.assignment.leader;
+        if !term_changed {
+            return self.isr_changed();
+        }
+        self.give_up_leading();
+        self.own.received = log.end();
+        self.role = match self.assignment.leader {
+            Some(id) if id == self.id => Role::Leading(Leader::new(log.end(), self.now)),
+            Some(_) => Role::Following,
+            None => Role::Idle,
+        };
+        self.reported = Progress::default();
+        self.out.push(Action::Role { leads: self.leads() });
+        if self.leads() {
+            self.greet_followers();
+            self.advance();
+        }
+    }
+
+    fn received(&mut self, from: MemberId, message: Message, log: &dyn LogView) {
+        if message.leader_epoch() != self.assignment.leader_epoch {
+            // Another term: the controller's news is on its way here or there.
+            return;
+        }
+        match message {
+            Message::Position { epochs, end, durable, .. } => self.position(from, &epochs, end, durable, log),
+            Message::Progress { received, durable, .. } => self.follower_progress(from, received, durable),
+            Message::Hello { .. } => self.hello(from, log),
+            Message::Truncate { to, restart, .. } => self.told_to_truncate(from, to, restart, log),
+            Message::Append { at, batches, high_watermark, log_start, .. } => {
+                self.told_to_append(from, at, batches, high_watermark, log_start, log);
+            }
+        }
+    }
+
+    fn persisted(&mut self, end: Durable<Offset>) {
+        self.own.durable = self.own.durable.max(end.get().min(self.own.received));
+        match self.role {
+            Role::Leading(_) => self.advance(),
+            Role::Following => self.report_progress(),
+            Role::Idle => {}
+        }
+    }
+
+    fn check(&self, log: &dyn LogView) {
+        assert!(self.own.durable <= self.own.received, "flushed what was never written: {self:?}");
+        assert!(self.high_watermark <= log.end().max(self.own.received), "K10: {self:?}");
+    }
+}

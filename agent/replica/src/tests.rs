@@ -1,0 +1,213 @@
+//! Given a state and an event, exactly these actions; and a few replicas together.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use streamkeeper_base::batch::BatchHeader;
+use streamkeeper_base::{
+    Durable, Instant, LeaderEpoch, MemberId, Offset, PartitionEpoch, ProducerEpoch, ProducerId,
+};
+
+use crate::{Action, Assignment, Event, LogView, Message, Partition, ProduceError};
+
+pub(crate) fn header(offset: i64, count: i32, producer: i64, epoch: i16, sequence: i32) -> BatchHeader {
+    BatchHeader {
+        base_offset: Offset(offset),
+        size: 61,
+        leader_epoch: LeaderEpoch(0),
+        crc: 0,
+        attributes: 0,
+        last_offset_delta: count - 1,
+        base_timestamp: 0,
+        max_timestamp: 0,
+        producer_id: ProducerId(producer),
+        producer_epoch: ProducerEpoch(epoch),
+        base_sequence: sequence,
+        count,
+    }
+}
+
+struct Log(i64);
+
+impl LogView for Log {
+    fn start(&self) -> Offset {
+        Offset::ZERO
+    }
+
+    fn end(&self) -> Offset {
+        Offset(self.0)
+    }
+
+    fn epochs(&self) -> Vec<(LeaderEpoch, Offset)> {
+        if self.0 == 0 { vec![] } else { vec![(LeaderEpoch(0), Offset::ZERO)] }
+    }
+}
+
+fn m(id: i32) -> MemberId {
+    MemberId(id)
+}
+
+fn assignment(leader: i32, epoch: i32, isr: &[i32]) -> Assignment {
+    Assignment {
+        leader: Some(m(leader)),
+        leader_epoch: LeaderEpoch(epoch),
+        partition_epoch: PartitionEpoch(0),
+        replicas: vec![m(0), m(1), m(2)],
+        isr: isr.iter().map(|id| m(*id)).collect(),
+        min_insync: 2,
+    }
+}
+
+fn at(ms: u64) -> Instant {
+    Instant::from_micros(ms * 1000)
+}
+
+fn step(p: &mut Partition, ms: u64, event: Event, end: i64) -> Vec<Action> {
+    let mut out = Vec::new();
+    p.handle(at(ms), event, &Log(end), &mut out);
+    out
+}
+
+fn partition(id: i32) -> Partition {
+    Partition::new(m(id), &Log(0), Offset::ZERO, Duration::from_secs(1))
+}
+
+fn from(id: i32, message: Message) -> Event {
+    Event::Received { from: m(id), message }
+}
+
+/// Member 0 leads; both followers are linked and empty.
+fn leader() -> Partition {
+    let mut p = partition(0);
+    step(&mut p, 0, Event::FollowerUp(m(1)), 0);
+    step(&mut p, 0, Event::FollowerUp(m(2)), 0);
+    let out = step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1, 2])), 0);
+    assert_eq!(out[0], Action::Role { leads: true });
+    for id in [1, 2] {
+        let position =
+            Message::Position { leader_epoch: LeaderEpoch(1), epochs: vec![], end: Offset(0), durable: Offset(0) };
+        step(&mut p, 0, from(id, position), 0);
+    }
+    p
+}
+
+fn produce(p: &mut Partition, request: u64, at: i64) -> Vec<Action> {
+    let event = Event::Appended {
+        request: Some(request),
+        at: Offset(at),
+        end: Offset(at + 1),
+        batches: Bytes::from_static(b"batch"),
+        deadline: self::at(5000),
+    };
+    step(p, 0, event, at + 1)
+}
+
+fn progress(p: &mut Partition, ms: u64, id: i32, received: i64, durable: i64, end: i64) -> Vec<Action> {
+    let message =
+        Message::Progress { leader_epoch: LeaderEpoch(1), received: Offset(received), durable: Offset(durable) };
+    step(p, ms, from(id, message), end)
+}
+
+fn replies(actions: &[Action]) -> Vec<(u64, Result<(), ProduceError>)> {
+    let reply = |a: &Action| match a {
+        Action::Reply { request, result } => Some((*request, *result)),
+        _ => None,
+    };
+    actions.iter().filter_map(reply).collect()
+}
+
+#[test]
+fn a_record_is_acknowledged_when_all_have_it_and_two_flushed_it() {
+    let mut p = leader();
+    let out = produce(&mut p, 7, 0);
+    let sent = out.iter().filter(|a| matches!(a, Action::Send { message: Message::Append { .. }, .. })).count();
+    assert_eq!((sent, replies(&out)), (2, vec![]), "sent at once, acknowledged later");
+    assert_eq!(replies(&progress(&mut p, 1, 1, 1, 1, 1)), [], "member 2 does not have it");
+    assert_eq!(replies(&progress(&mut p, 1, 2, 1, 0, 1)), [], "one flush is not two");
+    let out = step(&mut p, 1, Event::Persisted(Durable::flushed(Offset(1))), 1);
+    assert_eq!(replies(&out), [(7, Ok(()))], "member 2's flush is not waited for");
+    assert!(out.contains(&Action::HighWatermark(Offset(1))));
+    assert_eq!(p.visible_end(), Some(Offset(1)));
+}
+
+#[test] // a slow member cannot hold the tail for longer than the lag
+fn a_lagging_follower_is_proposed_out_and_back_in() {
+    let mut p = leader();
+    produce(&mut p, 7, 0);
+    step(&mut p, 0, Event::Persisted(Durable::flushed(Offset(1))), 1);
+    progress(&mut p, 1, 1, 1, 1, 1);
+    assert_eq!(step(&mut p, 900, Event::Tick, 1).iter().filter(|a| matches!(a, Action::ProposeIsr { .. })).count(), 0);
+    let out = step(&mut p, 1200, Event::Tick, 1);
+    let proposal = Action::ProposeIsr {
+        isr: vec![m(0), m(1)],
+        leader_epoch: LeaderEpoch(1),
+        partition_epoch: PartitionEpoch(0),
+    };
+    assert!(out.contains(&proposal), "{out:?}");
+    assert_eq!(replies(&out), [], "until it is committed the old ISR counts");
+    let mut next = assignment(0, 1, &[0, 1]);
+    next.partition_epoch = PartitionEpoch(1);
+    assert_eq!(replies(&step(&mut p, 1210, Event::Assigned(next), 1)), [(7, Ok(()))]);
+    let out = progress(&mut p, 1300, 2, 1, 1, 1);
+    assert!(out.iter().any(|a| matches!(a, Action::ProposeIsr { isr, .. } if isr.len() == 3)), "{out:?}");
+}
+
+#[test] // KIP-497: members of a proposed ISR count before it is committed
+fn a_proposed_member_holds_the_high_watermark() {
+    let mut p = leader();
+    let mut without = assignment(0, 1, &[0, 1]);
+    without.partition_epoch = PartitionEpoch(1);
+    step(&mut p, 0, Event::Assigned(without), 0);
+    progress(&mut p, 1, 2, 0, 0, 0);
+    produce(&mut p, 7, 0);
+    step(&mut p, 1, Event::Persisted(Durable::flushed(Offset(1))), 1);
+    let out = progress(&mut p, 1, 1, 1, 1, 1);
+    assert_eq!(replies(&out), [], "member 2 is proposed and does not have it");
+    assert_eq!(replies(&progress(&mut p, 2, 2, 1, 0, 1)), [(7, Ok(()))]);
+}
+
+#[test] // rule 32: a timeout does not mean that it was not written
+fn a_request_times_out() {
+    let mut p = leader();
+    produce(&mut p, 7, 0);
+    assert_eq!(replies(&step(&mut p, 5001, Event::Tick, 1)), [(7, Err(ProduceError::TimedOut))]);
+}
+
+#[test]
+fn losing_the_lead_answers_who_waits() {
+    let mut p = leader();
+    produce(&mut p, 7, 0);
+    let out = step(&mut p, 10, Event::Assigned(assignment(1, 2, &[0, 1, 2])), 1);
+    assert_eq!(replies(&out), [(7, Err(ProduceError::NotLeader))]);
+    assert_eq!(p.visible_end(), None);
+}
+
+#[test] // rule 18: a new leader shows nothing before its high watermark is proved
+fn a_new_leader_proves_its_high_watermark() {
+    let mut p = Partition::new(m(0), &Log(5), Offset(5), Duration::from_secs(1));
+    step(&mut p, 0, Event::FollowerUp(m(1)), 5);
+    step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1])), 5);
+    assert_eq!(p.visible_end(), None);
+    let position = Message::Position {
+        leader_epoch: LeaderEpoch(1),
+        epochs: vec![(LeaderEpoch(0), Offset(0))],
+        end: Offset(5),
+        durable: Offset(5),
+    };
+    step(&mut p, 1, from(1, position), 5);
+    assert_eq!(p.visible_end(), Some(Offset(5)));
+}
+
+#[test]
+fn a_follower_cuts_first_then_appends_and_reports() {
+    let mut p = Partition::new(m(1), &Log(5), Offset(4), Duration::from_secs(1));
+    step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1, 2])), 5);
+    let out = step(&mut p, 0, from(0, Message::Hello { leader_epoch: LeaderEpoch(1) }), 5);
+    assert!(matches!(&out[..], [Action::Send { message: Message::Position { end: Offset(5), .. }, .. }]), "{out:?}");
+    let truncate = Message::Truncate { leader_epoch: LeaderEpoch(1), to: Offset(3), restart: false };
+    let out = step(&mut p, 0, from(0, truncate), 5);
+    assert_eq!(out[0], Action::Truncate { to: Offset(3), restart: false });
+    let old_term = Message::Truncate { leader_epoch: LeaderEpoch(0), to: Offset(0), restart: false };
+    assert_eq!(step(&mut p, 0, from(0, old_term), 3), [], "another term's word does not count");
+    assert_eq!(p.progress().received, Offset(3));
+}
