@@ -1,8 +1,15 @@
 //! One partition's log on one disk: segments of record batches exactly as consumers get them, so stock tools read the files.
 //!
-//! Must not know: who leads, what is committed. Read first: [`PartitionLog`], [`segment`].
+//! Must not know: who leads, what is committed. Read first: [`PartitionLog`], `segment::Segment`; then `open` for what a crash
+//! may leave.
 
+mod checkpoint;
+mod error;
+mod index;
+mod open;
+mod producer_snapshot;
 mod segment;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -14,10 +21,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use streamkeeper_base::batch::{self, BatchHeader};
-use streamkeeper_base::limits::{INDEX_INTERVAL_BYTES, SEGMENT_BYTES_DEFAULT};
-use streamkeeper_base::{LeaderEpoch, Offset};
+use streamkeeper_base::limits::SEGMENT_BYTES_DEFAULT;
+use streamkeeper_base::{Durable, LeaderEpoch, Offset};
 
 use crate::disk::{Disk, DiskFile};
+use checkpoint::Checkpoint;
+pub use error::LogError;
+pub use producer_snapshot::ProducerSnapshots;
 use segment::Segment;
 
 /// Bytes of recent appends that are kept as they came, so that tail reads cost no system call.
@@ -48,28 +58,55 @@ impl Default for LogConfig {
     }
 }
 
-/// How far the files can be trusted at open.
+/// How far the files can be trusted at open. Damage below the durable end is an error in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// The process died or stopped under the same kernel: what was written is there; only the tail may be half a batch.
+    /// The process died or stopped under the same kernel: what was written is there. Only what the index does not cover yet is
+    /// read, so the time does not grow with the data.
     PageCache,
-    /// Power may have gone: the last segment is checked batch by batch.
+    /// Power may have gone: every batch above the durable end is checked, and the log is cut at the first bad one.
     Nothing,
 }
 
-/// A log. Ordered chain: `log start <= flushed end <= end`, each an exclusive offset.
+/// A log. Ordered chain: `log start <= durable end <= end`.
 pub struct PartitionLog {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     config: LogConfig,
+    /// Never empty; each begins where the one before ends, and the last takes appends.
     segments: VecDeque<Segment>,
     log_start: Offset,
+    durable: Offset,
+    /// Segments that end at or below are on disk with their indexes.
+    sealed: Offset,
+    /// What the disk is known to say.
+    checkpoint: Checkpoint,
     /// Where each leader epoch begins, ascending in both.
     epochs: Vec<(LeaderEpoch, Offset)>,
     tail: VecDeque<(Offset, Bytes)>,
     tail_bytes: usize,
-    /// Files written since the last flush, and closed ones among them.
-    unflushed: Vec<Arc<dyn DiskFile>>,
+    flushing: Flushing,
+}
+
+/// What is not known to be on disk.
+#[derive(Default)]
+struct Flushing {
+    /// Files written since the last flush that get no more appends.
+    closed: Vec<Arc<dyn DiskFile>>,
+    /// Files were made whose names no flush covered.
+    names: bool,
+    in_flight: Option<FlushPoint>,
+    /// Counts what makes a flush in flight say nothing about the log that is there now.
+    truncations: u64,
+}
+
+/// What a flush covers; given back when it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlushPoint {
+    end: Offset,
+    /// The base of the segment that took appends.
+    sealed: Offset,
+    truncations: u64,
 }
 
 /// What a read gives.
@@ -85,37 +122,9 @@ impl PartitionLog {
     /// Opens the log in a directory, making it if needed.
     ///
     /// # Errors
-    /// The disk refuses. A damaged tail is cut, never an error.
-    pub fn open(disk: Arc<dyn Disk>, dir: &Path, config: LogConfig, trust: Trust) -> io::Result<Self> {
-        crate::disk::create_dir_durable(&*disk, dir)?;
-        let mut log = Self {
-            disk,
-            dir: dir.to_owned(),
-            config,
-            segments: VecDeque::new(),
-            log_start: Offset::ZERO,
-            epochs: Vec::new(),
-            tail: VecDeque::new(),
-            tail_bytes: 0,
-            unflushed: Vec::new(),
-        };
-        for base in segment::bases(&*log.disk, dir)? {
-            let contiguous = log.segments.back().is_none_or(|last: &Segment| last.end == base);
-            if !contiguous {
-                // A segment behind a cut tail holds nothing that was confirmed.
-                segment::remove(&*log.disk, dir, base)?;
-                continue;
-            }
-            let segment = Segment::open(&*log.disk, dir, base, trust, |header| {
-                note_epoch(&mut log.epochs, header.leader_epoch, header.base_offset);
-            })?;
-            log.segments.push_back(segment);
-        }
-        if log.segments.is_empty() {
-            log.start_segment(Offset::ZERO)?;
-        }
-        log.log_start = log.segments.front().map_or(Offset::ZERO, |s| s.base);
-        Ok(log)
+    /// The disk refuses, or what was durable is damaged or gone. A torn tail above the durable end is cut, never an error.
+    pub fn open(disk: Arc<dyn Disk>, dir: &Path, config: LogConfig, trust: Trust) -> Result<Self, LogError> {
+        open::open(disk, dir, config, trust)
     }
 
     /// The first offset that can be read.
@@ -128,12 +137,22 @@ impl PartitionLog {
         self.segments.back().map_or(self.log_start, |s| s.end)
     }
 
+    /// Everything below is covered by a flush.
+    pub fn durable_end(&self) -> Durable<Offset> {
+        Durable::flushed(self.durable)
+    }
+
     /// Bytes of all segments.
     pub fn size(&self) -> u64 {
         self.segments.iter().map(|s| s.size).sum()
     }
 
-    /// The epoch of the last batch.
+    /// The log's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The current epoch: of the last batch, or of a later [`PartitionLog::begin_epoch`].
     pub fn last_epoch(&self) -> Option<LeaderEpoch> {
         self.epochs.last().map(|(epoch, _)| *epoch)
     }
@@ -157,41 +176,75 @@ impl PartitionLog {
         self.epochs.get(next.checked_sub(1)?).map(|(epoch, _)| *epoch)
     }
 
-    /// Notes that an epoch begins at the log's end, though no record of it exists yet.
-    pub fn begin_epoch(&mut self, epoch: LeaderEpoch) {
-        let end = self.end();
-        note_epoch(&mut self.epochs, epoch, end);
-    }
-
-    /// Appends whole batches whose offsets follow the end; they are in the page cache when this returns.
+    /// Notes that an epoch begins at the log's end, though no record of it exists yet. A process crash keeps it.
     ///
     /// # Errors
-    /// The disk refuses (out of space, most often). The log then ends where it ended.
-    pub fn append(&mut self, batches: &Bytes) -> io::Result<()> {
-        for (at, header) in batch::headers(batches) {
-            assert_eq!(header.base_offset, self.end(), "a batch leaves a gap in {}", self.dir.display());
-            let piece = batches.slice(at..at + header.size);
-            if self.segments.back().is_none_or(|s| s.is_full(&header, self.config)) {
-                self.start_segment(header.base_offset)?;
-            }
-            let Some(segment) = self.segments.back_mut() else { return Err(io::ErrorKind::NotFound.into()) };
-            segment.append(&piece, &header)?;
-            note_epoch(&mut self.epochs, header.leader_epoch, header.base_offset);
-            self.remember(header.base_offset, piece);
+    /// As the disk.
+    pub fn begin_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), LogError> {
+        let end = self.end();
+        note_epoch(&mut self.epochs, epoch, end);
+        self.checkpoint_buffered().map_err(|error| self.io(error))
+    }
+
+    /// Appends whole batches whose offsets follow the end; they are in the page cache when this returns. `batches` may span
+    /// several segments.
+    ///
+    /// # Errors
+    /// The bytes are not batches that follow the end, or the disk refuses (out of space, most often): the log then ends where
+    /// [`PartitionLog::end`] says, at a whole batch.
+    pub fn append(&mut self, batches: &Bytes) -> Result<(), LogError> {
+        let headers: Vec<(usize, BatchHeader)> = batch::headers(batches).collect();
+        let (mut expected, mut covered) = (self.end(), 0);
+        let contiguous = headers.iter().all(|(at, header)| {
+            let follows = header.base_offset == expected;
+            (expected, covered) = (header.end(), at + header.size);
+            follows
+        });
+        if !contiguous || covered != batches.len() {
+            return Err(LogError::NotContiguous { expected: self.end() });
         }
+        self.append_all(batches, &headers).map_err(|error| self.io(error))
+    }
+
+    fn append_all(&mut self, batches: &Bytes, headers: &[(usize, BatchHeader)]) -> io::Result<()> {
+        let mut rest = headers;
+        while let Some((first_at, first)) = rest.first() {
+            let config = self.config;
+            if self.active().is_full(0, first, config) {
+                self.start_segment(first.base_offset)?;
+            }
+            let segment = self.active();
+            let fitting = rest.iter().take_while(|(at, header)| {
+                let before = (at - first_at) as u64;
+                before == 0 || !segment.is_full(before, header, config)
+            });
+            let (run, later) = rest.split_at(fitting.count());
+            let end_at = run.last().map_or(*first_at, |(at, header)| at + header.size);
+            segment.append(&batches[*first_at..end_at], run)?;
+            for (at, header) in run {
+                note_epoch(&mut self.epochs, header.leader_epoch, header.base_offset);
+                self.remember(header.base_offset, batches.slice(*at..at + header.size));
+            }
+            rest = later;
+        }
+        self.check();
         Ok(())
     }
 
-    /// Whole batches from the one that holds `from` on, up to about `bytes_max`; at least one if there is any below `to`.
+    fn check(&self) {
+        let (start, durable, end) = (self.log_start, self.durable, self.end());
+        assert!(start <= durable && durable <= end, "{}: {start} {durable} {end}", self.dir.display());
+        assert!(self.epochs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "{:?}", self.epochs);
+    }
+
+    /// Whole batches from the one that holds `from` on, up to about `bytes_max`; at least one if there is any below `to`. What
+    /// comes from disk has its CRC checked.
     ///
     /// # Errors
-    /// As the disk, or `InvalidInput` for an offset outside the log.
-    pub fn read(&self, from: Offset, to: Offset, bytes_max: usize) -> io::Result<Chunk> {
+    /// As the disk, `OutOfRange` for an offset outside the log, `Damaged` if the batch there does not read back.
+    pub fn read(&self, from: Offset, to: Offset, bytes_max: usize) -> Result<Chunk, LogError> {
         if from < self.log_start || from > self.end() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("offset {from} is outside the log"),
-            ));
+            return Err(LogError::OutOfRange { offset: from, start: self.log_start, end: self.end() });
         }
         let mut chunk = Chunk::default();
         if from >= to {
@@ -207,11 +260,15 @@ impl PartitionLog {
             if chunk.size >= bytes_max || next >= to {
                 break;
             }
-            if let Some(piece) = segment.read(next, to, bytes_max - chunk.size, chunk.size == 0)? {
-                chunk.size += piece.len();
-                next = batch::headers(&piece).last().map_or(next, |(_, h)| h.end());
-                chunk.pieces.push(piece);
-            }
+            let read = segment.read(next, to, bytes_max - chunk.size, chunk.size == 0);
+            let piece = match read {
+                Err(_) if chunk.size > 0 => break,
+                other => other.map_err(|error| self.damaged_at(next, error))?,
+            };
+            let Some(piece) = piece else { break };
+            chunk.size += piece.len();
+            next = batch::headers(&piece).last().map_or(next, |(_, h)| h.end());
+            chunk.pieces.push(piece);
             if next < segment.end {
                 break;
             }
@@ -230,72 +287,175 @@ impl PartitionLog {
         }
     }
 
-    /// Cuts every batch that ends above `to`.
+    /// Lets go of the recent appends that are kept in memory; reads then go to the files.
+    pub fn drop_tail(&mut self) {
+        self.tail.clear();
+        self.tail_bytes = 0;
+    }
+
+    /// Cuts every batch that ends above `to`; durable when this returns.
     ///
     /// # Errors
     /// As the disk.
-    pub fn truncate(&mut self, to: Offset) -> io::Result<()> {
-        while let Some(last) = self.segments.back() {
-            if last.base < to || (self.segments.len() == 1 && last.base <= to) {
-                break;
-            }
-            let base = last.base;
-            self.segments.pop_back();
+    pub fn truncate(&mut self, to: Offset) -> Result<(), LogError> {
+        if to >= self.end() {
+            // Epochs that began at the end without a record go, too: the cache may not know more than the log (K12).
+            self.epochs.retain(|(_, start)| *start < to);
+            return self.checkpoint_buffered().map_err(|error| self.io(error));
+        }
+        // A batch that holds `to` in its middle goes as a whole.
+        let index = self.segments.partition_point(|s| s.base <= to).saturating_sub(1);
+        let boundary = self.segments.get(index).map_or(Ok(to), |s| s.boundary(to));
+        boundary.and_then(|to| self.truncate_files(to)).map_err(|error| self.io(error))
+    }
+
+    fn truncate_files(&mut self, to: Offset) -> io::Result<()> {
+        self.flushing.truncations += 1;
+        self.durable = self.durable.min(to);
+        self.sealed = self.sealed.min(to);
+        self.log_start = self.log_start.min(to);
+        self.epochs.retain(|(_, start)| *start < to);
+        // Before anything goes: a crash must not find less than what the disk says to be durable, nor believe epochs of records
+        // that others replaced.
+        self.checkpoint_durable_at(to)?;
+        while self.segments.len() > 1
+            && let Some(last) = self.segments.pop_back_if(|last| last.base >= to)
+        {
+            segment::remove(&*self.disk, &self.dir, last.base)?;
+        }
+        if self.active().base > to {
+            // The cut is below all there is.
+            let base = self.active().base;
             segment::remove(&*self.disk, &self.dir, base)?;
+            self.segments.clear();
+            self.start_segment(to)?;
+        } else {
+            self.active().truncate(to)?;
+            self.sealed = self.sealed.min(self.active().base);
         }
-        match self.segments.back_mut() {
-            Some(segment) => segment.truncate(to)?,
-            None => self.start_segment(to)?,
+        while let Some((_, piece)) = self.tail.pop_back_if(|(base, _)| *base >= to) {
+            self.tail_bytes -= piece.len();
         }
-        let end = self.end();
-        self.log_start = self.log_start.min(end);
-        self.epochs.retain(|(_, start)| *start < end);
-        while self.tail.back().is_some_and(|(base, _)| *base >= end) {
-            if let Some((_, piece)) = self.tail.pop_back() {
-                self.tail_bytes -= piece.len();
-            }
-        }
-        Ok(())
+        self.check();
+        // A cut stays cut: what was removed must not come back, neither alone nor behind what is appended from now on.
+        self.active().log().sync_data()?;
+        self.disk.sync_dir(&self.dir)?;
+        self.checkpoint_buffered()
     }
 
     /// Drops everything and begins anew at an offset: for a follower whose leader no longer has what comes next.
     ///
     /// # Errors
     /// As the disk.
-    pub fn restart_at(&mut self, offset: Offset) -> io::Result<()> {
-        for segment in std::mem::take(&mut self.segments) {
+    pub fn restart_at(&mut self, offset: Offset) -> Result<(), LogError> {
+        self.flushing = Flushing { truncations: self.flushing.truncations + 1, ..Flushing::default() };
+        self.epochs.clear();
+        self.drop_tail();
+        self.log_start = offset;
+        self.durable = offset;
+        self.sealed = offset;
+        self.restart_files(offset).map_err(|error| self.io(error))
+    }
+
+    fn restart_files(&mut self, offset: Offset) -> io::Result<()> {
+        self.checkpoint_durable_at(offset)?;
+        while let Some(segment) = self.segments.pop_back() {
             segment::remove(&*self.disk, &self.dir, segment.base)?;
         }
-        self.epochs.clear();
-        self.tail.clear();
-        self.tail_bytes = 0;
-        self.log_start = offset;
+        self.disk.sync_dir(&self.dir)?;
         self.start_segment(offset)
     }
 
-    /// The files to flush so that everything up to [`PartitionLog::end`] is durable; asked for once per change.
-    pub fn take_unflushed(&mut self) -> Vec<Arc<dyn DiskFile>> {
-        std::mem::take(&mut self.unflushed)
+    /// The files to flush so that everything up to [`PartitionLog::end`] is durable. Give the point to
+    /// [`PartitionLog::finish_flush`] when all of them are. `None` if nothing waits, or while a flush is in flight.
+    pub fn begin_flush(&mut self) -> Option<(Vec<Arc<dyn DiskFile>>, FlushPoint)> {
+        let end = self.end();
+        if self.flushing.in_flight.is_some() || (self.durable >= end && self.flushing.closed.is_empty()) {
+            return None;
+        }
+        let mut files = std::mem::take(&mut self.flushing.closed);
+        files.push(self.active().log());
+        if std::mem::take(&mut self.flushing.names) {
+            files.push(Arc::new(Names { disk: self.disk.clone(), dir: self.dir.clone() }));
+        }
+        let sealed = self.active().base;
+        let point = FlushPoint { end, sealed, truncations: self.flushing.truncations };
+        self.flushing.in_flight = Some(point);
+        Some((files, point))
+    }
+
+    /// The files of a [`PartitionLog::begin_flush`] are on disk. Gives the durable end.
+    pub fn finish_flush(&mut self, point: FlushPoint) -> Durable<Offset> {
+        if self.flushing.in_flight == Some(point) {
+            self.flushing.in_flight = None;
+        }
+        // What was cut and written again meanwhile is not what was flushed.
+        if point.truncations == self.flushing.truncations {
+            self.durable = self.durable.max(point.end);
+            self.sealed = self.sealed.max(point.sealed);
+        }
+        self.check();
+        Durable::flushed(self.durable)
+    }
+
+    /// Flushes at once and writes down that everything is durable: for a stop in good order.
+    ///
+    /// # Errors
+    /// As the disk; final, as any failed flush.
+    pub fn close(&mut self) -> Result<(), LogError> {
+        self.flush_all().map_err(|error| self.io(error))?;
+        self.save_checkpoint()
+    }
+
+    fn flush_all(&mut self) -> io::Result<()> {
+        self.active().seal()?;
+        // Files of a flush that is still in flight are among these.
+        for segment in self.segments.iter().filter(|s| s.end > self.sealed) {
+            segment.files().iter().try_for_each(|file| file.sync_data())?;
+        }
+        self.disk.sync_dir(&self.dir)?;
+        self.durable = self.end();
+        self.sealed = self.active().base;
+        self.flushing = Flushing { truncations: self.flushing.truncations, ..Flushing::default() };
+        Ok(())
+    }
+
+    /// Writes down, durably, what the batches do not tell: the durable end, the log start, epochs without records. What a
+    /// recovery must check grows with what was flushed since.
+    ///
+    /// # Errors
+    /// As the disk.
+    pub fn save_checkpoint(&mut self) -> Result<(), LogError> {
+        let end = self.end();
+        self.checkpoint_durable_at(end).map_err(|error| self.io(error))
     }
 
     /// Deletes closed segments by age and size, none that holds records at or above `limit`. True if the log start moved.
     ///
     /// # Errors
     /// As the disk.
-    pub fn enforce_retention(&mut self, now_ms: i64, limit: Offset) -> io::Result<bool> {
+    pub fn enforce_retention(&mut self, now_ms: i64, limit: Offset) -> Result<bool, LogError> {
         let before = self.log_start;
-        while self.segments.len() > 1 {
-            let Some(first) = self.segments.front() else { break };
-            let too_old =
-                self.config.retention_ms >= 0 && first.max_timestamp < now_ms - self.config.retention_ms;
-            let rest = i64::try_from(self.size() - first.size).unwrap_or(i64::MAX);
-            let too_big = self.config.retention_bytes >= 0 && rest >= self.config.retention_bytes;
-            if !(too_old || too_big) || first.end > limit {
+        let oldest_ms = now_ms.saturating_sub(self.config.retention_ms);
+        // Records without timestamps are not known to be old.
+        let is_old = |s: &Segment, c: &LogConfig| {
+            c.retention_ms >= 0 && s.max_timestamp >= 0 && s.max_timestamp < oldest_ms && s.end <= limit
+        };
+        let config = self.config;
+        if self.active().size > 0 && self.segments.iter().all(|s| is_old(s, &config)) {
+            // All of it is too old, the last segment included (Kafka rolls it first, too).
+            self.roll()?;
+        }
+        let (mut start, mut rest) = (self.log_start, self.size());
+        for segment in self.segments.iter().take(self.segments.len() - 1) {
+            rest -= segment.size;
+            let too_big = config.retention_bytes >= 0 && rest >= config.retention_bytes.cast_unsigned();
+            if !(is_old(segment, &config) || (too_big && segment.end <= limit)) {
                 break;
             }
-            let end = first.end;
-            self.move_log_start(end)?;
+            start = segment.end;
         }
+        self.move_log_start(start)?;
         Ok(self.log_start != before)
     }
 
@@ -303,43 +463,66 @@ impl PartitionLog {
     ///
     /// # Errors
     /// As the disk.
-    pub fn move_log_start(&mut self, offset: Offset) -> io::Result<()> {
-        self.log_start = self.log_start.max(offset.min(self.end()));
-        while self.segments.len() > 1 && self.segments.front().is_some_and(|s| s.end <= self.log_start) {
-            if let Some(segment) = self.segments.pop_front() {
-                segment::remove(&*self.disk, &self.dir, segment.base)?;
-            }
+    pub fn move_log_start(&mut self, offset: Offset) -> Result<(), LogError> {
+        let start = self.log_start.max(offset.min(self.end()));
+        if start == self.log_start {
+            return Ok(());
         }
-        let start = self.log_start;
+        self.log_start = start;
+        // There is nothing below that could be lost.
+        self.durable = self.durable.max(start);
         let kept = self.epochs.partition_point(|(_, s)| *s <= start).saturating_sub(1);
         self.epochs.drain(..kept);
+        self.remove_below_start().map_err(|error| self.io(error))
+    }
+
+    fn remove_below_start(&mut self) -> io::Result<()> {
+        let (start, last) = (self.log_start, self.segments.len() - 1);
+        let gone = self.segments.iter().take(last).take_while(|s| s.end <= start).count();
+        if gone == 0 {
+            return self.checkpoint_buffered();
+        }
+        // Before anything goes: names come back in any order after a power cut, and must then be known to be garbage.
+        let end = self.end();
+        self.checkpoint_durable_at(end)?;
+        for segment in self.segments.drain(..gone) {
+            segment::remove(&*self.disk, &self.dir, segment.base)?;
+        }
         Ok(())
     }
 
-    /// The first offset whose record's timestamp is at least `timestamp`, milliseconds, and that timestamp: at batch
-    /// granularity the batch's head decides, so the caller looks inside the batch. Gives the batch.
+    /// The first batch that holds a record with a timestamp of at least `timestamp`, milliseconds; the caller looks for the
+    /// record inside. In a batch with records below the log start, those do not count.
     ///
     /// # Errors
-    /// As the disk.
-    pub fn batch_at_timestamp(&self, timestamp: i64) -> io::Result<Option<Bytes>> {
-        for segment in &self.segments {
-            if segment.max_timestamp >= timestamp && segment.end > self.log_start {
-                let from = self.log_start.max(segment.base);
-                if let Some(found) = segment.find(from, |h| h.max_timestamp >= timestamp)? {
-                    return Ok(Some(found));
-                }
+    /// As the disk; `Damaged` if the batch does not read back.
+    pub fn batch_at_timestamp(&self, timestamp: i64) -> Result<Option<Bytes>, LogError> {
+        for segment in self.segments.iter().filter(|s| s.max_timestamp >= timestamp && s.end > self.log_start)
+        {
+            let from = self.log_start.max(segment.base);
+            let found =
+                segment.find_timestamp(from, timestamp).map_err(|error| self.damaged_at(from, error))?;
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(None)
     }
 
-    /// The batch with the greatest timestamp.
+    /// The greatest timestamp, milliseconds; -1 if no record has one.
+    pub fn max_timestamp(&self) -> i64 {
+        self.segments.iter().map(|s| s.max_timestamp).max().unwrap_or(-1)
+    }
+
+    /// The first batch with the greatest timestamp.
     ///
     /// # Errors
-    /// As the disk.
-    pub fn batch_of_max_timestamp(&self) -> io::Result<Option<Bytes>> {
-        let newest = self.segments.iter().filter(|s| s.end > s.base).map(|s| s.max_timestamp).max();
-        newest.map_or(Ok(None), |max| self.batch_at_timestamp(max))
+    /// As [`PartitionLog::batch_at_timestamp`].
+    pub fn batch_of_max_timestamp(&self) -> Result<Option<Bytes>, LogError> {
+        match self.max_timestamp() {
+            -1 => Ok(None),
+            max => self.batch_at_timestamp(max),
+        }
     }
 
     /// Takes new sizes and times; they hold from the next append on.
@@ -347,28 +530,120 @@ impl PartitionLog {
         self.config = config;
     }
 
+    /// Closes the last segment, if it holds anything, and begins another.
+    ///
+    /// # Errors
+    /// As the disk.
+    pub fn roll(&mut self) -> Result<(), LogError> {
+        if self.active().size == 0 {
+            return Ok(());
+        }
+        let end = self.end();
+        self.start_segment(end).map_err(|error| self.io(error))
+    }
+
+    /// Deletes the log with all its files. Nothing may be done with it after that.
+    ///
+    /// # Errors
+    /// As the disk.
+    pub fn delete(self) -> Result<(), LogError> {
+        let gone = self.disk.remove_dir_all(&self.dir);
+        let synced =
+            gone.and_then(|()| self.dir.parent().map_or(Ok(()), |parent| self.disk.sync_dir(parent)));
+        synced.map_err(|source| LogError::Io { path: self.dir.clone(), source })
+    }
+
+    /// The snapshots of producer state that stand beside the segments.
+    pub fn producer_snapshots(&self) -> ProducerSnapshots {
+        ProducerSnapshots::new(self.disk.clone(), &self.dir)
+    }
+
+    fn active(&mut self) -> &mut Segment {
+        self.segments.back_mut().expect("a log has at least one segment")
+    }
+
     fn remember(&mut self, base: Offset, piece: Bytes) {
         self.tail_bytes += piece.len();
         self.tail.push_back((base, piece));
-        while self.tail_bytes > TAIL_BYTES_MAX {
-            let Some((_, piece)) = self.tail.pop_front() else { return };
+        while self.tail_bytes > TAIL_BYTES_MAX
+            && let Some((_, piece)) = self.tail.pop_front()
+        {
             self.tail_bytes -= piece.len();
         }
     }
 
     fn start_segment(&mut self, base: Offset) -> io::Result<()> {
-        if let Some(last) = self.segments.back() {
-            last.seal(&*self.disk, &self.dir)?;
-        }
         let segment = Segment::create(&*self.disk, &self.dir, base)?;
-        self.unflushed.push(segment.file());
+        if let Some(last) = self.segments.back_mut() {
+            last.seal()?;
+            self.flushing.closed.extend(last.files());
+        }
+        self.flushing.names = true;
         self.segments.push_back(segment);
-        Ok(())
+        // Epochs of closed segments are then known without reading them.
+        self.checkpoint_buffered()
     }
 
-    /// The file that appends go to, for a flush.
-    pub fn active_file(&self) -> Option<Arc<dyn DiskFile>> {
-        self.segments.back().map(Segment::file)
+    fn next_checkpoint(&mut self, end: Offset) -> Checkpoint {
+        self.checkpoint = Checkpoint {
+            generation: self.checkpoint.generation + 1,
+            log_start: self.log_start,
+            durable: self.durable.min(end),
+            sealed: self.sealed.min(end),
+            end,
+            epochs: self.epochs.clone(),
+        };
+        self.checkpoint.clone()
+    }
+
+    fn checkpoint_durable_at(&mut self, end: Offset) -> io::Result<()> {
+        let checkpoint = self.next_checkpoint(end);
+        checkpoint.write_durable(&*self.disk, &self.dir)
+    }
+
+    fn checkpoint_buffered(&mut self) -> io::Result<()> {
+        let end = self.end();
+        let checkpoint = self.next_checkpoint(end);
+        checkpoint.write_buffered(&*self.disk, &self.dir)
+    }
+
+    fn io(&self, source: io::Error) -> LogError {
+        LogError::Io { path: self.dir.clone(), source }
+    }
+
+    fn damaged_at(&self, offset: Offset, error: io::Error) -> LogError {
+        if error.kind() == io::ErrorKind::InvalidData {
+            return LogError::Damaged { path: self.dir.clone(), offset, durable: self.durable };
+        }
+        self.io(error)
+    }
+}
+
+/// A directory's names as something to flush together with files.
+struct Names {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+}
+
+impl DiskFile for Names {
+    fn read_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.disk.sync_dir(&self.dir)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn set_len(&self, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
@@ -379,20 +654,4 @@ fn note_epoch(epochs: &mut Vec<(LeaderEpoch, Offset)>, epoch: LeaderEpoch, start
     }
     epochs.retain(|(_, known)| *known < start);
     epochs.push((epoch, start));
-}
-
-/// One entry per this many bytes of log at least.
-pub(crate) const INDEX_INTERVAL: u64 = INDEX_INTERVAL_BYTES as u64;
-
-/// What an index entry remembers of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct IndexEntry {
-    pub(crate) offset: Offset,
-    pub(crate) position: u64,
-}
-
-impl IndexEntry {
-    pub(crate) fn of(header: &BatchHeader, position: u64) -> Self {
-        Self { offset: header.base_offset, position }
-    }
 }

@@ -1,30 +1,53 @@
-//! One segment: `<base offset>.log` with whole batches, and `<base offset>.idx` once it is closed.
-//!
-//! The index is a help, never trusted without its CRC, and rebuilt from the log when it is missing.
+//! One segment: `<base offset>.log` with whole batches, and `<base offset>.idx` beside it.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use streamkeeper_base::Offset;
-use streamkeeper_base::batch::{self, BATCH_CRC_START, BATCH_HEADER_BYTES, BatchHeader};
+use crc_fast::{CrcAlgorithm, Digest};
+use streamkeeper_base::batch::{self, BATCH_CRC_START, BatchHeader};
+use streamkeeper_base::limits::INDEX_INTERVAL_BYTES;
+use streamkeeper_base::{LeaderEpoch, Offset};
 
-use super::{INDEX_INTERVAL, IndexEntry, LogConfig, Trust};
+use super::LogConfig;
+use super::index::{Entry, Index};
+use super::walk::Walk;
 use crate::crc32c;
 use crate::disk::{Access, Disk, DiskFile};
 
-/// Bytes read at once while a segment is walked through.
-const WALK_BYTES: usize = 256 * 1024;
+/// Bytes read at once while a segment is checked.
+const CHECK_BYTES: usize = 256 * 1024;
+/// Bytes read at once while one batch is looked for.
+const LOOK_BYTES: usize = 8 * 1024;
 
 pub(super) struct Segment {
     pub(super) base: Offset,
     pub(super) end: Offset,
     pub(super) size: u64,
+    /// The greatest timestamp, milliseconds; -1 for none.
     pub(super) max_timestamp: i64,
     first_timestamp: Option<i64>,
-    file: Arc<dyn DiskFile>,
-    index: Vec<IndexEntry>,
+    log: Arc<dyn DiskFile>,
+    index: Index,
+    stride: Option<Stride>,
+}
+
+/// The batches since the last index entry.
+struct Stride {
+    first: Offset,
+    start: u64,
+    epoch: LeaderEpoch,
+    digest: Digest,
+}
+
+/// How much of a segment is believed at open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// The index's word is taken for what it covers; the rest is checked batch by batch.
+    Tail,
+    /// Every batch is checked, and the index is made anew.
+    All,
 }
 
 /// The base offsets of a directory's segments, ascending.
@@ -53,108 +76,212 @@ fn path(dir: &Path, base: Offset, extension: &str) -> PathBuf {
 
 impl Segment {
     pub(super) fn create(disk: &dyn Disk, dir: &Path, base: Offset) -> io::Result<Self> {
-        let file = disk.open(&path(dir, base, "log"), Access::Buffered)?;
-        file.set_len(0)?;
+        let mut segment = Self::empty(disk, dir, base)?;
+        segment.log.set_len(0)?;
+        segment.index.truncate(0)?;
+        Ok(segment)
+    }
+
+    fn empty(disk: &dyn Disk, dir: &Path, base: Offset) -> io::Result<Self> {
         Ok(Self {
             base,
             end: base,
             size: 0,
             max_timestamp: -1,
             first_timestamp: None,
-            file,
-            index: Vec::new(),
+            log: disk.open(&path(dir, base, "log"), Access::Buffered)?,
+            index: Index::open(disk, &path(dir, base, "idx"))?,
+            stride: None,
         })
     }
 
-    /// Walks through the file; `seen` gets every batch's head. The first batch that is cut off, out of order or, without trust,
-    /// damaged ends the segment, and the file is cut there.
-    pub(super) fn open(
-        disk: &dyn Disk,
-        dir: &Path,
-        base: Offset,
-        trust: Trust,
-        mut seen: impl FnMut(&BatchHeader),
-    ) -> io::Result<Self> {
-        let file = disk.open(&path(dir, base, "log"), Access::Buffered)?;
-        let length = file.len()?;
-        let mut segment = Self {
-            base,
-            end: base,
-            size: 0,
-            max_timestamp: -1,
-            first_timestamp: None,
-            file,
-            index: Vec::new(),
-        };
-        let mut position = 0;
-        while let Some(header) = read_header(&*segment.file, position, length)? {
-            let good = header.base_offset == segment.end
-                && (trust == Trust::PageCache || crc_is_good(&*segment.file, position, &header)?);
-            if !good {
+    /// Opens a segment up to its first batch that is cut off, out of order or damaged. True if something follows it there.
+    pub(super) fn open(disk: &dyn Disk, dir: &Path, base: Offset, check: Check) -> io::Result<(Self, bool)> {
+        let mut segment = Self::empty(disk, dir, base)?;
+        let length = segment.log.len()?;
+        if check == Check::All || !segment.index_is_good(length)? {
+            segment.index.truncate(0)?;
+        }
+        let damaged = segment.rewind(length)?;
+        Ok((segment, damaged))
+    }
+
+    /// The last entry tells whether the index belongs to this file; the others are checked when they are used.
+    fn index_is_good(&self, length: u64) -> io::Result<bool> {
+        Ok(match self.index.last()? {
+            Some(last) => u64::from(last.end_position) <= length && last.first < last.end,
+            None => self.index.len() == 0,
+        })
+    }
+
+    /// Takes the state from the index, then from the batches behind it. True if no whole, good batch stands at the end found.
+    fn rewind(&mut self, length: u64) -> io::Result<bool> {
+        let last = self.index.last()?;
+        self.size = last.map_or(0, |entry| u64::from(entry.end_position));
+        self.end = self.base.plus(last.map_or(0, |entry| i64::from(entry.end)));
+        self.max_timestamp = last.map_or(-1, |entry| entry.max_timestamp);
+        self.stride = None;
+        let log = self.log.clone();
+        let mut walk = Walk::new(&*log, self.size, length, CHECK_BYTES);
+        while let Some(header) = walk.peek()? {
+            if header.base_offset != self.end {
                 break;
             }
-            seen(&header);
-            segment.note(&header, position);
-            position += header.size as u64;
+            self.open_stride(&header)?;
+            let Some(stride) = &mut self.stride else { break };
+            let mut digest = stride.digest.clone();
+            if !walk.digest(&header, &mut digest)? {
+                break;
+            }
+            stride.digest = digest;
+            self.note(&header);
+            walk.skip(&header);
         }
-        if position < length {
-            segment.file.set_len(position)?;
+        // A stride that was opened for a batch which is not good holds nothing.
+        if self.stride.as_ref().is_some_and(|stride| stride.start == self.size) {
+            self.stride = None;
         }
-        Ok(segment)
+        self.first_timestamp =
+            Walk::new(&*log, 0, self.size, LOOK_BYTES).peek()?.map(|header| header.base_timestamp);
+        Ok(self.size < length)
     }
 
-    pub(super) fn file(&self) -> Arc<dyn DiskFile> {
-        self.file.clone()
+    /// Removes what stands behind the last good batch.
+    pub(super) fn cut(&mut self) -> io::Result<()> {
+        self.log.set_len(self.size)
     }
 
-    pub(super) fn is_full(&self, next: &BatchHeader, config: LogConfig) -> bool {
-        let relative = next.end().0 - self.base.0;
-        self.size > 0
-            && (self.size + next.size as u64 > config.segment_bytes
-                || relative > i64::from(i32::MAX)
-                || self.first_timestamp.is_some_and(|first| next.max_timestamp - first > config.segment_ms))
-    }
-
-    pub(super) fn append(&mut self, bytes: &[u8], header: &BatchHeader) -> io::Result<()> {
-        let position = self.size;
-        if let Err(error) = self.file.write_at(bytes, position) {
-            // Part of it may be there: cut it, so that the file ends where the log does.
-            self.file.set_len(position)?;
-            return Err(error);
+    /// Where each epoch begins, as the index and the batches behind it tell; an epoch's first batch begins a stride.
+    pub(super) fn epochs(&self, mut seen: impl FnMut(LeaderEpoch, Offset)) -> io::Result<()> {
+        for number in 0..self.index.len() {
+            match self.index.get(number)? {
+                Some(entry) => seen(entry.epoch, self.base.plus(i64::from(entry.first))),
+                None => return self.epochs_of_batches(seen),
+            }
         }
-        self.note(header, position);
+        if let Some(stride) = &self.stride {
+            seen(stride.epoch, stride.first);
+        }
         Ok(())
     }
 
-    fn note(&mut self, header: &BatchHeader, position: u64) {
-        if self.index.last().is_none_or(|last| position - last.position >= INDEX_INTERVAL) {
-            self.index.push(IndexEntry::of(header, position));
+    fn epochs_of_batches(&self, mut seen: impl FnMut(LeaderEpoch, Offset)) -> io::Result<()> {
+        let mut walk = Walk::new(&*self.log, 0, self.size, CHECK_BYTES);
+        while let Some(header) = walk.peek()? {
+            seen(header.leader_epoch, header.base_offset);
+            walk.skip(&header);
         }
+        Ok(())
+    }
+
+    /// What a flush of this segment must cover.
+    pub(super) fn files(&self) -> [Arc<dyn DiskFile>; 2] {
+        [self.log.clone(), self.index.file()]
+    }
+
+    /// The file of the batches.
+    pub(super) fn log(&self) -> Arc<dyn DiskFile> {
+        self.log.clone()
+    }
+
+    /// True if a batch belongs into another segment, with `before` bytes going into this one ahead of it.
+    pub(super) fn is_full(&self, before: u64, next: &BatchHeader, config: LogConfig) -> bool {
+        let size = self.size + before + next.size as u64;
+        let old = self
+            .first_timestamp
+            .is_some_and(|first| next.max_timestamp.saturating_sub(first) > config.segment_ms);
+        let relative = next.end().0 - self.base.0;
+        self.size + before > 0
+            && (size > config.segment_bytes
+                || old
+                || size > u64::from(u32::MAX)
+                || relative > i64::from(i32::MAX))
+    }
+
+    /// Appends batches that follow each other, with one write.
+    pub(super) fn append(&mut self, bytes: &[u8], headers: &[(usize, BatchHeader)]) -> io::Result<()> {
+        if let Err(error) = self.log.write_at(bytes, self.size) {
+            // Part of it may be there: cut it, so that the file ends where the log does.
+            self.log.set_len(self.size)?;
+            return Err(error);
+        }
+        let start = headers.first().map_or(0, |(at, _)| *at);
+        for (at, header) in headers {
+            self.open_stride(header)?;
+            if let Some(stride) = &mut self.stride {
+                stride.digest.update(&bytes[at - start..at - start + header.size]);
+            }
+            self.note(header);
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a stride is open for the next batch: its own one if the last is long enough or of another epoch.
+    fn open_stride(&mut self, next: &BatchHeader) -> io::Result<()> {
+        let complete = self.stride.as_ref().is_some_and(|stride| {
+            self.size - stride.start >= INDEX_INTERVAL_BYTES as u64 || stride.epoch != next.leader_epoch
+        });
+        if complete {
+            self.close_stride()?;
+        }
+        if self.stride.is_none() {
+            let digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
+            self.stride =
+                Some(Stride { first: next.base_offset, start: self.size, epoch: next.leader_epoch, digest });
+        }
+        Ok(())
+    }
+
+    fn close_stride(&mut self) -> io::Result<()> {
+        let Some(stride) = self.stride.take() else { return Ok(()) };
+        let relative = |offset: Offset| u32::try_from(offset.0 - self.base.0).map_err(io::Error::other);
+        self.index.push(Entry {
+            first: relative(stride.first)?,
+            end: relative(self.end)?,
+            end_position: u32::try_from(self.size).map_err(io::Error::other)?,
+            max_timestamp: self.max_timestamp,
+            epoch: stride.epoch,
+            crc: stride.digest.finalize() as u32,
+        })
+    }
+
+    fn note(&mut self, header: &BatchHeader) {
         self.end = header.end();
-        self.size = position + header.size as u64;
+        self.size += header.size as u64;
         self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
         self.first_timestamp.get_or_insert(header.base_timestamp);
     }
 
-    /// The position to begin a walk for an offset.
-    fn position_before(&self, offset: Offset) -> u64 {
-        let next = self.index.partition_point(|entry| entry.offset <= offset);
-        next.checked_sub(1).and_then(|i| self.index.get(i)).map_or(0, |entry| entry.position)
+    /// Completes the index of a segment that gets no more batches.
+    pub(super) fn seal(&mut self) -> io::Result<()> {
+        self.close_stride()?;
+        self.index.flush()
     }
 
-    /// The position of the first batch that ends above an offset; the segment's size if there is none.
-    fn locate(&self, offset: Offset) -> io::Result<u64> {
-        let mut position = self.position_before(offset);
-        while let Some(header) = read_header(&*self.file, position, self.size)? {
-            if header.end() > offset {
-                return Ok(position);
+    /// The position and head of the first batch that ends above an offset.
+    fn locate(&self, offset: Offset) -> io::Result<Option<(u64, BatchHeader)>> {
+        let relative = offset.0 - self.base.0;
+        let before = self.index.partition_point(|entry| i64::from(entry.end) <= relative)?;
+        self.first_from(self.index.start_of(before)?, |header| header.end() > offset)
+    }
+
+    fn first_from(
+        &self,
+        position: u64,
+        wanted: impl Fn(&BatchHeader) -> bool,
+    ) -> io::Result<Option<(u64, BatchHeader)>> {
+        let mut walk = Walk::new(&*self.log, position, self.size, LOOK_BYTES);
+        while let Some(header) = walk.peek()? {
+            if wanted(&header) {
+                return Ok(Some((walk.position, header)));
             }
-            position += header.size as u64;
+            walk.skip(&header);
         }
-        Ok(self.size)
+        Ok(None)
     }
 
-    /// Whole batches from the one that holds `from` on, none that begins at or above `to`.
+    /// Whole batches from the one that holds `from` on, none that begins at or above `to`. `Err(InvalidData)` if the first one
+    /// is damaged; a damaged one behind good ones ends the piece.
     pub(super) fn read(
         &self,
         from: Offset,
@@ -162,97 +289,62 @@ impl Segment {
         bytes_max: usize,
         at_least_one: bool,
     ) -> io::Result<Option<Bytes>> {
-        let start = self.locate(from)?;
-        let Some(first) = read_header(&*self.file, start, self.size)? else { return Ok(None) };
+        let Some((start, first)) = self.locate(from)? else {
+            return if from < self.end { Err(io::ErrorKind::InvalidData.into()) } else { Ok(None) };
+        };
         if first.base_offset >= to || (first.size > bytes_max && !at_least_one) {
             return Ok(None);
         }
         let available = usize::try_from(self.size - start).unwrap_or(usize::MAX);
         let mut buffer = vec![0; bytes_max.max(first.size).min(available)];
-        self.file.read_at(&mut buffer, start)?;
+        self.log.read_at(&mut buffer, start)?;
         let whole = batch::headers(&buffer)
-            .take_while(|(_, header)| header.base_offset < to)
+            .take_while(|(at, header)| {
+                header.base_offset < to && is_good(&buffer[*at..at + header.size], header)
+            })
             .last()
             .map_or(0, |(at, header)| at + header.size);
-        buffer.truncate(whole);
-        Ok((whole > 0).then(|| Bytes::from(buffer)))
-    }
-
-    /// The first batch from an offset on that fulfils a condition on its head.
-    pub(super) fn find(
-        &self,
-        from: Offset,
-        wanted: impl Fn(&BatchHeader) -> bool,
-    ) -> io::Result<Option<Bytes>> {
-        let mut position = self.locate(from)?;
-        while let Some(header) = read_header(&*self.file, position, self.size)? {
-            if wanted(&header) {
-                let mut buffer = vec![0; header.size];
-                self.file.read_at(&mut buffer, position)?;
-                return Ok(Some(Bytes::from(buffer)));
-            }
-            position += header.size as u64;
+        if whole == 0 {
+            return Err(io::ErrorKind::InvalidData.into());
         }
-        Ok(None)
+        buffer.truncate(whole);
+        Ok(Some(Bytes::from(buffer)))
     }
 
+    /// The first batch whose greatest timestamp is at least that, among those that end above an offset.
+    pub(super) fn find_timestamp(&self, from: Offset, timestamp: i64) -> io::Result<Option<Bytes>> {
+        let before = self.index.partition_point(|entry| entry.max_timestamp < timestamp)?;
+        let wanted = |header: &BatchHeader| header.max_timestamp >= timestamp && header.end() > from;
+        let Some((position, header)) = self.first_from(self.index.start_of(before)?, wanted)? else {
+            return Ok(None);
+        };
+        let mut buffer = vec![0; header.size];
+        self.log.read_at(&mut buffer, position)?;
+        if is_good(&buffer, &header) {
+            Ok(Some(Bytes::from(buffer)))
+        } else {
+            Err(io::ErrorKind::InvalidData.into())
+        }
+    }
+
+    /// Where the batch that holds an offset begins; the offset itself if none in this segment does.
+    pub(super) fn boundary(&self, offset: Offset) -> io::Result<Offset> {
+        let found = if offset < self.base { None } else { self.locate(offset)? };
+        Ok(found.map_or(offset, |(_, header)| header.base_offset))
+    }
+
+    /// Cuts every batch that ends above an offset; the segment takes appends again.
     pub(super) fn truncate(&mut self, to: Offset) -> io::Result<()> {
-        let position = self.locate(to.max(self.base))?;
-        // A batch that holds `to` in its middle goes as a whole.
-        let end = read_header(&*self.file, position, self.size)?.map_or(self.end, |h| h.base_offset);
-        if position < self.size {
-            self.file.set_len(position)?;
-            self.size = position;
-            self.end = end;
-            self.index.retain(|entry| entry.position < position);
-            self.max_timestamp = self.recompute_max_timestamp()?;
-            if position == 0 {
-                self.first_timestamp = None;
-            }
+        if let Some((position, _)) = self.locate(to.max(self.base))? {
+            self.log.set_len(position)?;
+            let kept = self.index.partition_point(|entry| u64::from(entry.end_position) <= position)?;
+            self.index.truncate(kept)?;
+            self.rewind(position)?;
         }
         Ok(())
     }
-
-    fn recompute_max_timestamp(&self) -> io::Result<i64> {
-        let (mut max, mut position) = (-1, 0);
-        while let Some(header) = read_header(&*self.file, position, self.size)? {
-            max = max.max(header.max_timestamp);
-            position += header.size as u64;
-        }
-        Ok(max)
-    }
-
-    /// Writes the index beside the closed segment.
-    pub(super) fn seal(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(self.index.len() * 12 + 4);
-        for entry in &self.index {
-            let relative = u32::try_from(entry.offset.0 - self.base.0).unwrap_or(u32::MAX);
-            bytes.extend_from_slice(&relative.to_be_bytes());
-            bytes.extend_from_slice(&entry.position.to_be_bytes());
-        }
-        bytes.extend_from_slice(&crc32c(&bytes).to_be_bytes());
-        disk.open(&path(dir, self.base, "idx"), Access::Buffered)?.write_at(&bytes, 0)
-    }
 }
 
-fn read_header(file: &dyn DiskFile, position: u64, length: u64) -> io::Result<Option<BatchHeader>> {
-    if length.saturating_sub(position) < BATCH_HEADER_BYTES as u64 {
-        return Ok(None);
-    }
-    let mut head = [0; BATCH_HEADER_BYTES];
-    file.read_at(&mut head, position)?;
-    Ok(BatchHeader::parse(&head).filter(|header| header.size as u64 <= length - position))
-}
-
-fn crc_is_good(file: &dyn DiskFile, position: u64, header: &BatchHeader) -> io::Result<bool> {
-    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
-    let mut at = BATCH_CRC_START;
-    let mut buffer = vec![0; WALK_BYTES.min(header.size)];
-    while at < header.size {
-        let length = buffer.len().min(header.size - at);
-        file.read_at(&mut buffer[..length], position + at as u64)?;
-        digest.update(&buffer[..length]);
-        at += length;
-    }
-    Ok(digest.finalize() as u32 == header.crc)
+fn is_good(bytes: &[u8], header: &BatchHeader) -> bool {
+    crc32c(&bytes[BATCH_CRC_START..]) == header.crc
 }

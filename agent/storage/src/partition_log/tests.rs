@@ -1,17 +1,17 @@
-//! The log against a model: appends, cuts, rolls, restarts, power cuts.
+//! The log against a model: appends, cuts, rolls, restarts, crashes at any operation, rot.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use streamkeeper_base::batch::{self, BATCH_CRC_START, BatchHeader};
 use streamkeeper_base::{LeaderEpoch, Offset, Random};
 
-use super::{LogConfig, PartitionLog, Trust};
-use crate::disk::{Crash, SimulatedDisk};
+use super::{LogConfig, LogError, PartitionLog, Trust};
+use crate::disk::{Crash, Disk, SimulatedDisk};
 
 const CONFIG: LogConfig =
-    LogConfig { segment_bytes: 2000, segment_ms: i64::MAX, retention_ms: -1, retention_bytes: -1 };
+    LogConfig { segment_bytes: 12_000, segment_ms: i64::MAX, retention_ms: -1, retention_bytes: -1 };
 
 /// A batch of `count` records whose bytes are filler.
 fn batch_at(base: i64, count: i32, epoch: i32, filler: usize, timestamp: i64) -> Bytes {
@@ -30,22 +30,116 @@ fn batch_at(base: i64, count: i32, epoch: i32, filler: usize, timestamp: i64) ->
     Bytes::from(bytes)
 }
 
+fn dir() -> &'static Path {
+    Path::new("/data/t/0")
+}
+
+fn segment_path(base: i64) -> PathBuf {
+    dir().join(format!("{base:020}.log"))
+}
+
+fn try_open(disk: &SimulatedDisk, trust: Trust) -> Result<PartitionLog, LogError> {
+    PartitionLog::open(Arc::new(disk.clone()), dir(), CONFIG, trust)
+}
+
 fn open(disk: &SimulatedDisk, trust: Trust) -> PartitionLog {
-    PartitionLog::open(Arc::new(disk.clone()), Path::new("/data/t/0"), CONFIG, trust).expect("a good disk")
+    try_open(disk, trust).expect("a good log")
+}
+
+fn heads(bytes: &Bytes) -> Vec<BatchHeader> {
+    batch::headers(bytes).map(|(_, h)| h).collect()
 }
 
 fn read_all(log: &PartitionLog) -> Vec<BatchHeader> {
-    let mut heads = Vec::new();
+    let mut found = Vec::new();
     let mut from = log.log_start();
     while from < log.end() {
-        let chunk = log.read(from, log.end(), 300).expect("a good disk");
+        let chunk = log.read(from, log.end(), 3000).expect("a good disk");
         assert!(chunk.size > 0, "a read below the end gives something");
-        for piece in chunk.pieces {
-            heads.extend(batch::headers(&piece).map(|(_, h)| h));
-        }
-        from = heads.last().expect("something").end();
+        found.extend(chunk.pieces.iter().flat_map(heads));
+        from = found.last().expect("something").end();
     }
-    heads
+    found
+}
+
+fn flush(log: &mut PartitionLog) -> Result<(), LogError> {
+    if let Some((files, point)) = log.begin_flush() {
+        assert!(log.begin_flush().is_none(), "one at a time");
+        for file in files {
+            file.sync_data().map_err(|source| LogError::Io { path: PathBuf::new(), source })?;
+        }
+        log.finish_flush(point);
+    }
+    Ok(())
+}
+
+fn filled(disk: &SimulatedDisk, batches: i64) -> PartitionLog {
+    let mut log = open(disk, Trust::PageCache);
+    for i in 0..batches {
+        log.append(&batch_at(i, 1, 0, 939, i * 10)).expect("a good disk");
+    }
+    log
+}
+
+/// A log, what it should hold, and what a power cut must keep of it.
+struct Pair {
+    log: PartitionLog,
+    model: Vec<BatchHeader>,
+    epoch: i32,
+}
+
+impl Pair {
+    fn step(&mut self, random: &mut Random) -> Result<(), LogError> {
+        let (start, end) = (self.log.log_start(), self.log.end());
+        let anywhere = start.plus(random.below(1 + (end.0 - start.0) as u64) as i64);
+        match random.below(40) {
+            0 => {
+                self.epoch += 1;
+                self.model.retain(|h| h.end() <= anywhere);
+                self.log.truncate(anywhere)?;
+            }
+            1 => {
+                self.epoch += 1;
+                self.log.begin_epoch(LeaderEpoch(self.epoch))?;
+            }
+            2 => self.log.move_log_start(anywhere)?,
+            3 => self.log.roll()?,
+            4 => self.log.save_checkpoint()?,
+            5 => self.log.drop_tail(),
+            6 if random.percent(10) => {
+                self.model.clear();
+                self.log.restart_at(Offset(random.below(end.0 as u64 * 2 + 1) as i64))?;
+            }
+            7..12 => flush(&mut self.log)?,
+            _ => {
+                let mut bytes = Vec::new();
+                let mut at = end;
+                for _ in 0..=random.below(3) {
+                    let (count, filler) = (1 + random.below(5) as i32, random.below(1500) as usize);
+                    let piece = batch_at(at.0, count, self.epoch, filler, random.below(1000) as i64);
+                    at = heads(&piece)[0].end();
+                    bytes.extend_from_slice(&piece);
+                }
+                let bytes = Bytes::from(bytes);
+                self.model.extend(heads(&bytes));
+                self.log.append(&bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The log holds exactly the model's batches that are not wholly below the log start.
+    fn check(&mut self, seed: u64) {
+        let start = self.log.log_start();
+        self.model.retain(|h| h.end() > start);
+        assert_eq!(read_all(&self.log), self.model, "seed {seed}");
+        let starts = self.log.epochs().to_vec();
+        assert!(starts.is_sorted_by(|a, b| a < b), "seed {seed}: {starts:?}");
+        for head in &self.model {
+            let at = head.base_offset.max(start);
+            assert_eq!(self.log.epoch_at(at), Some(head.leader_epoch), "seed {seed} at {at}: {starts:?}");
+        }
+    }
 }
 
 #[test]
@@ -53,116 +147,251 @@ fn a_log_behaves_as_its_model() {
     for seed in 0..60 {
         let disk = SimulatedDisk::new(seed);
         let mut random = Random::new(seed);
-        let mut log = open(&disk, Trust::PageCache);
-        let mut model: Vec<BatchHeader> = Vec::new();
-        let mut epoch = 0;
-        for _ in 0..120 {
-            match random.below(20) {
-                0 => {
-                    let to = log
-                        .log_start()
-                        .plus(random.below(1 + (log.end().0 - log.log_start().0) as u64) as i64);
-                    log.truncate(to).expect("a good disk");
-                    model.retain(|h| h.end() <= to);
-                    epoch += 1;
-                }
-                1 => {
-                    drop(log);
-                    log = open(&disk, Trust::PageCache);
-                }
-                2 if log.size() > 4000 => {
-                    let to =
-                        log.log_start().plus(random.below((log.end().0 - log.log_start().0) as u64) as i64);
-                    log.move_log_start(to).expect("a good disk");
-                    drop(log);
-                    log = open(&disk, Trust::PageCache);
-                    model.retain(|h| h.base_offset >= log.log_start());
-                }
-                _ => {
-                    let piece = batch_at(
-                        log.end().0,
-                        1 + random.below(5) as i32,
-                        epoch,
-                        random.below(400) as usize,
-                        random.below(1000) as i64,
-                    );
-                    log.append(&piece).expect("a good disk");
-                    model.extend(batch::headers(&piece).map(|(_, h)| h));
-                }
+        let mut pair = Pair { log: open(&disk, Trust::PageCache), model: Vec::new(), epoch: 0 };
+        for step in 0..150 {
+            pair.step(&mut random).expect("a good disk");
+            if random.percent(10) {
+                let before = (pair.log.log_start(), pair.log.end(), pair.log.last_epoch());
+                pair.log = open(&disk, Trust::PageCache);
+                let log = &pair.log;
+                assert_eq!((log.log_start(), log.end(), log.last_epoch()), before, "seed {seed}");
             }
-            assert_eq!(read_all(&log), model, "seed {seed}");
-            assert!(log.epochs().is_sorted_by_key(|(e, o)| (*e, *o)));
-            for head in &model {
-                assert_eq!(log.epoch_at(head.base_offset), Some(head.leader_epoch), "seed {seed}");
+            if step % 5 == 0 {
+                pair.check(seed);
             }
         }
     }
 }
 
 #[test]
-fn a_power_cut_leaves_whole_batches_that_were_flushed() {
-    for seed in 0..60 {
+fn a_crash_in_the_middle_of_any_operation_is_survived() {
+    for seed in 0..400 {
         let disk = SimulatedDisk::new(seed);
-        let mut log = open(&disk, Trust::PageCache);
-        for i in 0..10 {
-            log.append(&batch_at(i, 1, 0, 300, i)).expect("a good disk");
-            if i == 4 {
-                for file in log.take_unflushed().iter().chain(log.active_file().iter()) {
-                    file.sync_data().expect("a good disk");
-                }
-                crate::disk::Disk::sync_dir(&disk, Path::new("/data/t/0")).expect("a good disk");
+        let mut random = Random::new(seed);
+        let mut pair = Pair { log: open(&disk, Trust::PageCache), model: Vec::new(), epoch: 0 };
+        for life in 0..5 {
+            disk.set_operations_left(Some(1 + random.below(150)));
+            let (mut sure, mut failed) = (Vec::new(), None);
+            while failed.is_none() {
+                sure.clone_from(&pair.model);
+                // A step that fails may have had its effect or not; what was durable before and after it must stay.
+                let durable = pair.log.durable_end().get();
+                failed = pair.step(&mut random).err().map(|_| durable);
             }
+            let after: Vec<BatchHeader> = pair.model.clone();
+            let durable = failed.expect("the power goes").min(pair.log.durable_end().get());
+            let start = pair.log.log_start();
+            let power = random.percent(70);
+            disk.crash(if power { Crash::Power } else { Crash::Process });
+            let trust = if power { Trust::Nothing } else { Trust::PageCache };
+            pair.log = try_open(&disk, trust).unwrap_or_else(|e| panic!("seed {seed}.{life}: {e}"));
+            let found = read_all(&pair.log);
+            for head in
+                sure.iter().filter(|h| after.contains(h) && h.end() <= durable && h.base_offset >= start)
+            {
+                let gone = head.base_offset < pair.log.log_start();
+                assert!(gone || found.contains(head), "seed {seed}.{life}: durable {head:?} is lost");
+            }
+            assert!(pair.log.end() >= pair.log.durable_end().get(), "seed {seed}.{life}");
+            pair.model = found;
+            pair.epoch = pair.epoch.max(pair.log.last_epoch().map_or(0, |e| e.0)) + 1;
+            pair.check(seed);
+        }
+    }
+}
+
+#[test]
+fn a_clean_stop_makes_everything_durable_and_reopens_without_reading_batches() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = filled(&disk, 40);
+    log.close().expect("a good disk");
+    disk.crash(Crash::Power);
+    disk.flip_bit(&segment_path(0), 500, 1);
+    let log = open(&disk, Trust::PageCache);
+    assert_eq!((log.end(), log.durable_end().get()), (Offset(40), Offset(40)));
+    let error = log.read(Offset(0), log.end(), 100).expect_err("a cold read checks");
+    assert!(matches!(error, LogError::Damaged { offset: Offset(0), .. }), "{error}");
+    assert!(log.read(Offset(12), log.end(), 100).is_ok(), "and only what is damaged is refused");
+}
+
+#[test] // the PAR rule (storage.md 7)
+fn rot_below_the_durable_end_is_refused_and_above_it_is_cut() {
+    for (damaged, durable) in [(2_u64, 3), (2, 13), (30, 31), (39, 40)] {
+        let disk = SimulatedDisk::new(1);
+        let mut log = filled(&disk, durable);
+        log.close().expect("a good disk");
+        for i in durable..40 {
+            log.append(&batch_at(i, 1, 0, 939, i * 10)).expect("a good disk");
         }
         drop(log);
-        disk.crash(Crash::Power);
-        let log = open(&disk, Trust::Nothing);
-        assert!(log.end() >= Offset(5), "seed {seed}: flushed batches are lost");
-        assert_eq!(read_all(&log).len() as i64, log.end().0, "seed {seed}");
+        let base = damaged / 12 * 12;
+        disk.flip_bit(&segment_path(base as i64), (damaged - base) * 1000 + 80, 1);
+        let open = try_open(&disk, Trust::Nothing);
+        if durable as u64 / 12 * 12 > base {
+            // A closed segment that is durable as a whole is not read at open; reads and verification find the damage.
+            assert!(open.is_ok());
+        } else {
+            let error = open.err().expect("rot is refused");
+            assert!(
+                matches!(error, LogError::Damaged { offset, .. } if offset.0 as u64 == damaged),
+                "{error}"
+            );
+        }
+    }
+    let disk = SimulatedDisk::new(1);
+    let mut log = filled(&disk, 5);
+    log.close().expect("a good disk");
+    for i in 5..40 {
+        log.append(&batch_at(i, 1, 0, 939, i * 10)).expect("a good disk");
+    }
+    drop(log);
+    disk.flip_bit(&segment_path(12), 2080, 1);
+    let log = open(&disk, Trust::Nothing);
+    assert_eq!((log.end(), read_all(&log).len()), (Offset(14), 14));
+    assert!(!disk.exists(&segment_path(24)), "nothing behind the cut counts");
+}
+
+#[test]
+fn a_missing_segment_below_the_durable_end_is_damage() {
+    for base in [0, 12, 36] {
+        let disk = SimulatedDisk::new(1);
+        filled(&disk, 40).close().expect("a good disk");
+        disk.remove_file(&segment_path(base)).expect("it exists");
+        let error = try_open(&disk, Trust::PageCache).err().expect("damage");
+        assert!(matches!(error, LogError::Damaged { offset, .. } if offset.0 == base), "{error}");
+        assert!(disk.exists(&segment_path(24)), "nothing is touched");
     }
 }
 
 #[test]
-fn a_flipped_bit_ends_the_log_only_where_nothing_is_trusted() {
+fn a_damaged_index_is_made_anew() {
     let disk = SimulatedDisk::new(1);
-    let mut log = open(&disk, Trust::PageCache);
-    for i in 0..4 {
-        log.append(&batch_at(i, 1, 0, 100, i)).expect("a good disk");
+    filled(&disk, 40).close().expect("a good disk");
+    for (base, byte) in [(0, 3), (12, 40), (36, 31)] {
+        disk.flip_bit(&segment_path(base).with_extension("idx"), byte, 2);
     }
-    drop(log);
-    disk.flip_bit(Path::new("/data/t/0/00000000000000000000.log"), 161 * 2 + 80, 1);
-    assert_eq!(open(&disk, Trust::Nothing).end(), Offset(2));
+    disk.remove_file(&segment_path(24).with_extension("idx")).expect("it exists");
+    let log = open(&disk, Trust::PageCache);
+    assert_eq!(read_all(&log).len(), 40);
+    assert_eq!(
+        heads(&log.batch_at_timestamp(115).expect("a good disk").expect("some"))[0].base_offset,
+        Offset(12)
+    );
+}
+
+#[test]
+fn a_flush_that_ends_after_a_cut_proves_nothing() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = filled(&disk, 5);
+    let (_, point) = log.begin_flush().expect("something to flush");
+    log.truncate(Offset(2)).expect("a good disk");
+    log.append(&batch_at(2, 3, 1, 10, 0)).expect("a good disk");
+    assert_eq!(log.finish_flush(point).get(), Offset(0));
+    flush(&mut log).expect("a good disk");
+    assert_eq!(log.durable_end().get(), Offset(5));
+    assert!(log.begin_flush().is_none(), "nothing waits");
+}
+
+#[test]
+fn a_full_disk_leaves_whole_batches() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = filled(&disk, 3);
+    disk.set_free_bytes(Some(500));
+    let error = log.append(&batch_at(3, 1, 0, 939, 0)).expect_err("no space");
+    assert!(error.is_full(), "{error}");
+    disk.set_free_bytes(None);
+    log.append(&batch_at(3, 1, 0, 939, 0)).expect("space again");
+    assert_eq!(read_all(&log).len(), 4);
+}
+
+#[test]
+fn what_does_not_continue_the_log_is_refused() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = filled(&disk, 3);
+    let gap = batch_at(4, 1, 0, 10, 0);
+    let cut = batch_at(3, 1, 0, 10, 0).slice(..70);
+    let trailing = Bytes::from([&batch_at(3, 1, 0, 10, 0)[..], b"x"].concat());
+    for bytes in [gap, cut, trailing] {
+        assert!(matches!(log.append(&bytes), Err(LogError::NotContiguous { expected: Offset(3) })));
+    }
+    assert_eq!(log.end(), Offset(3));
+    assert!(matches!(log.read(Offset(4), Offset(9), 1), Err(LogError::OutOfRange { .. })));
+}
+
+#[test]
+fn reads_end_at_their_limits() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = filled(&disk, 40);
+    for tail in [true, false] {
+        if !tail {
+            log.drop_tail();
+        }
+        let size = |from, to, max| log.read(Offset(from), Offset(to), max).expect("a good disk").size;
+        assert_eq!(size(0, 40, 1), 1000, "one batch at least");
+        assert_eq!(size(0, 40, 3999), 3000, "whole batches only");
+        assert_eq!(size(10, 14, 100_000), 4000, "none at or above the limit, over the border of segments");
+        assert_eq!(size(5, 5, 100_000), 0);
+        assert_eq!(size(40, 40, 100_000), 0);
+    }
 }
 
 #[test]
 fn retention_deletes_whole_closed_segments_below_the_limit() {
     let disk = SimulatedDisk::new(1);
-    let mut log = open(&disk, Trust::PageCache);
-    for i in 0..40 {
-        log.append(&batch_at(i, 1, 0, 339, i * 10)).expect("a good disk");
-    }
+    let mut log = filled(&disk, 40);
     log.set_config(LogConfig { retention_ms: 100, ..CONFIG });
-    assert!(log.enforce_retention(300, Offset(12)).expect("a good disk"));
-    assert_eq!(log.log_start(), Offset(10), "five batches a segment; the third one ends above the limit");
-    log.set_config(LogConfig { retention_bytes: 4000, ..CONFIG });
+    assert!(log.enforce_retention(500, Offset(23)).expect("a good disk"));
+    assert_eq!(log.log_start(), Offset(12), "the second segment ends above the limit");
+    log.set_config(LogConfig { retention_bytes: 15_000, ..CONFIG });
     log.enforce_retention(0, Offset(40)).expect("a good disk");
-    assert!(log.size() >= 4000 && log.size() < 6001, "{}", log.size());
-    assert!(log.read(Offset(0), log.end(), 100).is_err());
+    assert_eq!((log.log_start(), log.size()), (Offset(24), 16_000));
+    assert!(matches!(log.read(Offset(0), log.end(), 100), Err(LogError::OutOfRange { .. })));
+    log.set_config(LogConfig { retention_ms: 100, ..CONFIG });
+    assert!(log.enforce_retention(1_000_000, Offset(40)).expect("a good disk"));
+    assert_eq!(
+        (log.log_start(), log.size()),
+        (Offset(40), 0),
+        "the last segment is rolled when all is too old"
+    );
+    assert_eq!(open(&disk, Trust::PageCache).log_start(), Offset(40));
+}
+
+#[test]
+fn records_without_timestamps_are_not_old() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = open(&disk, Trust::PageCache);
+    log.append(&batch_at(0, 1, 0, 10, -1)).expect("a good disk");
+    log.set_config(LogConfig { retention_ms: 100, ..CONFIG });
+    assert!(!log.enforce_retention(i64::MAX, Offset(1)).expect("a good disk"));
+}
+
+#[test]
+fn segments_are_rolled_by_time() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = open(&disk, Trust::PageCache);
+    log.set_config(LogConfig { segment_ms: 100, ..CONFIG });
+    for (i, timestamp) in [0, 100, 101, 150].into_iter().enumerate() {
+        log.append(&batch_at(i as i64, 1, 0, 10, timestamp)).expect("a good disk");
+    }
+    assert!(disk.exists(&segment_path(2)) && !disk.exists(&segment_path(3)));
 }
 
 #[test]
 fn timestamps_find_the_first_batch_that_reaches_them() {
     let disk = SimulatedDisk::new(1);
     let mut log = open(&disk, Trust::PageCache);
-    for (i, timestamp) in [10, 50, 30, 70, 60].into_iter().enumerate() {
-        log.append(&batch_at(i as i64, 1, 0, 900, timestamp)).expect("a good disk");
+    let timestamps: Vec<i64> = (0..60).map(|i| (i * 37) % 50 + i * 3).collect();
+    for (i, timestamp) in timestamps.iter().enumerate() {
+        log.append(&batch_at(i as i64, 1, 0, 900, *timestamp)).expect("a good disk");
     }
-    let at = |t| {
-        let found = log.batch_at_timestamp(t).expect("a good disk");
-        found.and_then(|b| BatchHeader::parse(&b)).map(|h| h.base_offset.0)
-    };
-    assert_eq!([at(0), at(20), at(55), at(71)], [Some(0), Some(1), Some(3), None]);
-    let max = log.batch_of_max_timestamp().expect("a good disk").and_then(|b| BatchHeader::parse(&b));
-    assert_eq!(max.expect("some").base_offset, Offset(3));
+    log.move_log_start(Offset(3)).expect("a good disk");
+    for wanted in 0..260 {
+        let expected = timestamps.iter().skip(3).position(|t| *t >= wanted).map(|i| i as i64 + 3);
+        let found = log.batch_at_timestamp(wanted).expect("a good disk").map(|b| heads(&b)[0].base_offset.0);
+        assert_eq!(found, expected, "timestamp {wanted}");
+    }
+    let max = log.batch_of_max_timestamp().expect("a good disk").expect("some");
+    assert_eq!(Some(heads(&max)[0].max_timestamp), timestamps.iter().max().copied());
 }
 
 #[test] // KIP-101, KIP-279
@@ -177,4 +406,41 @@ fn epoch_ends_answer_the_largest_known_epoch_not_above() {
         [end(0), end(1), end(3), end(4), end(5), end(6), end(9)],
         [None, Some((1, 2)), Some((1, 2)), Some((4, 4)), Some((4, 4)), Some((6, 5)), Some((6, 5))]
     );
+}
+
+#[test] // KAFKA-10706, K12: the cache never knows more than the log
+fn truncation_fixes_epochs_even_at_the_end() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = filled(&disk, 5);
+    log.begin_epoch(LeaderEpoch(7)).expect("a good disk");
+    assert_eq!(open(&disk, Trust::PageCache).last_epoch(), Some(LeaderEpoch(7)), "a process crash keeps it");
+    log.truncate(Offset(5)).expect("a good disk");
+    assert_eq!(log.epochs(), [(LeaderEpoch(0), Offset(0))]);
+}
+
+#[test]
+fn producer_snapshots_are_kept_beside_the_segments() {
+    let disk = SimulatedDisk::new(1);
+    let log = filled(&disk, 5);
+    let snapshots = log.producer_snapshots();
+    for (at, state) in [(1, &b"one"[..]), (3, b"three"), (5, b"five")] {
+        snapshots.save(Offset(at), state).expect("a good disk");
+    }
+    let load = |at| snapshots.load(Offset(at)).expect("a good disk").map(|(o, s)| (o.0, s.to_vec()));
+    assert_eq!(
+        (load(0), load(4), load(9)),
+        (None, Some((3, b"three".to_vec())), Some((5, b"five".to_vec())))
+    );
+    disk.flip_bit(&dir().join("00000000000000000003.snapshot"), 1, 1);
+    assert_eq!(load(4), Some((1, b"one".to_vec())), "a damaged one is skipped");
+    snapshots.prune(Offset(4), 1).expect("a good disk");
+    assert_eq!((load(9), load(2)), (None, None), "only the damaged one is left");
+    assert_eq!(open(&disk, Trust::PageCache).end(), Offset(5));
+}
+
+#[test]
+fn a_deleted_log_leaves_nothing() {
+    let disk = SimulatedDisk::new(1);
+    filled(&disk, 5).delete().expect("a good disk");
+    assert!(disk.list(dir()).expect("a list").is_empty());
 }

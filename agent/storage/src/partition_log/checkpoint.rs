@@ -1,0 +1,99 @@
+//! What a log's batches do not tell: log start, durable end, epochs without records. Two files beside the segments.
+//!
+//! `checkpoint` is replaced as a whole and durable; `checkpoint.next` is written over without a flush, for what a process crash
+//! must not lose and a power cut may. The greater generation that reads back counts.
+
+use std::io;
+use std::path::Path;
+
+use streamkeeper_base::{LeaderEpoch, Offset};
+
+use crate::crc32c;
+use crate::disk::{Access, Disk, read_file, replace_file};
+
+const MAGIC: &[u8; 8] = b"SKLOGCP1";
+const FIXED_BYTES: usize = 48;
+const EPOCH_BYTES: usize = 12;
+const DURABLE_NAME: &str = "checkpoint";
+const NEXT_NAME: &str = "checkpoint.next";
+
+/// What is written down. Ordered chain: `log start <= durable <= end`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Checkpoint {
+    pub(super) generation: u64,
+    pub(super) log_start: Offset,
+    /// Everything below was flushed: damage below is rot.
+    pub(super) durable: Offset,
+    /// Segments that end at or below were flushed with their indexes.
+    pub(super) sealed: Offset,
+    /// The log's end when this was written: epochs up to there are complete.
+    pub(super) end: Offset,
+    pub(super) epochs: Vec<(LeaderEpoch, Offset)>,
+}
+
+impl Checkpoint {
+    pub(super) fn load(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Self>> {
+        let mut newest: Option<Self> = None;
+        for name in [DURABLE_NAME, NEXT_NAME] {
+            if let Some(found) = read_file(disk, &dir.join(name))?.and_then(|bytes| Self::decode(&bytes))
+                && newest.as_ref().is_none_or(|known| known.generation < found.generation)
+            {
+                newest = Some(found);
+            }
+        }
+        Ok(newest)
+    }
+
+    pub(super) fn write_durable(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        replace_file(disk, &dir.join(DURABLE_NAME), &self.encode())
+    }
+
+    pub(super) fn write_buffered(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        let file = disk.open(&dir.join(NEXT_NAME), Access::Buffered)?;
+        let bytes = self.encode();
+        file.write_at(&bytes, 0)?;
+        if file.len()? > bytes.len() as u64 { file.set_len(bytes.len() as u64) } else { Ok(()) }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(FIXED_BYTES + self.epochs.len() * EPOCH_BYTES + 4);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&self.generation.to_be_bytes());
+        for offset in [self.log_start, self.durable, self.end, self.sealed] {
+            bytes.extend_from_slice(&offset.0.to_be_bytes());
+        }
+        for (epoch, start) in &self.epochs {
+            bytes.extend_from_slice(&epoch.0.to_be_bytes());
+            bytes.extend_from_slice(&start.0.to_be_bytes());
+        }
+        let own = crc32c(&bytes);
+        bytes.extend_from_slice(&own.to_be_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (content, crc) = bytes.split_last_chunk::<4>()?;
+        if content.len() < FIXED_BYTES
+            || content[..8] != *MAGIC
+            || crc32c(content) != u32::from_be_bytes(*crc)
+        {
+            return None;
+        }
+        let long = |at: usize| Some(i64::from_be_bytes(content.get(at..at + 8)?.try_into().ok()?));
+        let epoch = |bytes: &[u8]| {
+            let (epoch, start) = bytes.split_first_chunk::<4>()?;
+            Some((
+                LeaderEpoch(i32::from_be_bytes(*epoch)),
+                Offset(i64::from_be_bytes(start.try_into().ok()?)),
+            ))
+        };
+        Some(Self {
+            generation: long(8)?.cast_unsigned(),
+            log_start: Offset(long(16)?),
+            durable: Offset(long(24)?),
+            end: Offset(long(32)?),
+            sealed: Offset(long(40)?),
+            epochs: content[FIXED_BYTES..].chunks(EPOCH_BYTES).map(epoch).collect::<Option<_>>()?,
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! Opening a log: what a crash may leave, and what it may not.
+//!
+//! Segments wholly below the log start are garbage of an interrupted deletion. Behind the first batch that does not read back,
+//! or the first gap, nothing counts; if that is below the durable end, it is damage and nothing is touched (the PAR rule).
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use streamkeeper_base::{LeaderEpoch, Offset};
+
+use super::checkpoint::Checkpoint;
+use super::segment::{self, Check, Segment};
+use super::{Flushing, LogConfig, LogError, PartitionLog, Trust, note_epoch};
+use crate::disk::{Disk, create_dir_durable};
+
+pub(super) fn open(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    config: LogConfig,
+    trust: Trust,
+) -> Result<PartitionLog, LogError> {
+    let io = |source| LogError::Io { path: dir.to_owned(), source };
+    let (checkpoint, bases) = prepare(&*disk, dir).map_err(io)?;
+    let (start, durable) = (checkpoint.log_start, checkpoint.durable.max(checkpoint.log_start));
+    let mut found = load(&*disk, dir, &bases, checkpoint.sealed, trust).map_err(io)?;
+    let first = found.segments.front().map_or(start, |s| s.base);
+    let mut end = found.segments.back().map_or(start, |s| s.end);
+    if durable > start && (first > start || end < durable) {
+        let offset = if first > start { start } else { end };
+        return Err(LogError::Damaged { path: dir.to_owned(), offset, durable });
+    }
+    if first > start || end < start {
+        // A restart elsewhere, or a cut below the log start, wrote down its new start and went no further.
+        found = Found { segments: VecDeque::new(), is_cut: true };
+        end = start;
+    }
+    found.is_cut |= end < checkpoint.end;
+    // Epochs without records at the end tell about an end that is not there any more, if anything was cut.
+    let is_kept = |epoch_start: Offset| epoch_start < end || (epoch_start == end && !found.is_cut);
+    let epochs = checkpoint.epochs.iter().filter(|(_, start)| is_kept(*start)).copied().collect();
+    let mut log = PartitionLog {
+        disk,
+        dir: dir.to_owned(),
+        config,
+        segments: found.segments,
+        log_start: start,
+        durable,
+        sealed: checkpoint.sealed,
+        epochs,
+        checkpoint,
+        tail: VecDeque::new(),
+        tail_bytes: 0,
+        flushing: Flushing::default(),
+    };
+    repair(&mut log, &bases, found.is_cut).map_err(io)?;
+    Ok(log)
+}
+
+/// Makes the directory, and removes segments wholly below the log start.
+fn prepare(disk: &dyn Disk, dir: &Path) -> io::Result<(Checkpoint, Vec<Offset>)> {
+    create_dir_durable(disk, dir)?;
+    let checkpoint = Checkpoint::load(disk, dir)?;
+    let mut bases = segment::bases(disk, dir)?;
+    let Some(checkpoint) = checkpoint else {
+        let start = bases.first().copied().unwrap_or(Offset::ZERO);
+        return Ok((Checkpoint { log_start: start, durable: start, ..Checkpoint::default() }, bases));
+    };
+    while bases.get(1).is_some_and(|next| *next <= checkpoint.log_start) {
+        segment::remove(disk, dir, bases.remove(0))?;
+    }
+    Ok((checkpoint, bases))
+}
+
+struct Found {
+    segments: VecDeque<Segment>,
+    /// Something stands behind the end that was found.
+    is_cut: bool,
+}
+
+/// Opens segments up to the first that is not whole or does not follow; changes no batch.
+fn load(disk: &dyn Disk, dir: &Path, bases: &[Offset], sealed: Offset, trust: Trust) -> io::Result<Found> {
+    let mut segments: VecDeque<Segment> = VecDeque::new();
+    for (index, base) in bases.iter().enumerate() {
+        if segments.back().is_some_and(|last| last.end != *base) {
+            return Ok(Found { segments, is_cut: true });
+        }
+        let is_sealed = bases.get(index + 1).is_some_and(|next| *next <= sealed);
+        let check = if trust == Trust::Nothing && !is_sealed { Check::All } else { Check::Tail };
+        let (segment, is_damaged) = Segment::open(disk, dir, *base, check)?;
+        segments.push_back(segment);
+        if is_damaged {
+            return Ok(Found { segments, is_cut: true });
+        }
+    }
+    Ok(Found { segments, is_cut: false })
+}
+
+/// Removes what does not count, completes the epochs, and remembers what no flush is known to cover.
+fn repair(log: &mut PartitionLog, bases: &[Offset], is_cut: bool) -> io::Result<()> {
+    for base in bases.iter().skip(log.segments.len()).rev() {
+        segment::remove(&*log.disk, &log.dir, *base)?;
+    }
+    if is_cut && let Some(last) = log.segments.back_mut() {
+        last.cut()?;
+    }
+    if log.segments.is_empty() {
+        log.start_segment(log.log_start)?;
+    }
+    let known_to = if is_cut { Offset::ZERO } else { log.checkpoint.end };
+    let mut epochs: Vec<(LeaderEpoch, Offset)> = std::mem::take(&mut log.epochs);
+    for segment in log.segments.iter().filter(|s| s.end > known_to || known_to == Offset::ZERO) {
+        segment.epochs(|epoch, start| note_epoch(&mut epochs, epoch, start))?;
+    }
+    let start = log.log_start;
+    let below = epochs.partition_point(|(_, s)| *s <= start).saturating_sub(1);
+    epochs.drain(..below);
+    log.epochs = epochs;
+    // What a killed process wrote can be read though no flush covered it: the next flush must.
+    log.flushing.names = true;
+    let sealed = log.sealed;
+    let last = log.segments.len() - 1;
+    for segment in log.segments.iter_mut().take(last).filter(|s| s.end > sealed) {
+        segment.seal()?;
+        log.flushing.closed.extend(segment.files());
+    }
+    Ok(())
+}
