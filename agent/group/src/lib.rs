@@ -1,1 +1,39 @@
-//! Group coordinator: members, assignment, offsets.
+//! The coordinator of the groups of one `__consumer_offsets` partition: members, generations, assignments, offsets.
+//!
+//! Must not know: the wire, the log. A commit is answered when its records are; loading is replaying them.
+//! Read first: [`Coordinator`], [`Action`].
+#![forbid(unsafe_code)]
+
+mod classic;
+mod coordinator;
+mod offsets;
+pub mod records;
+
+#[cfg(test)]
+mod tests;
+
+pub use coordinator::{
+    Action, Commit, Committed, Config, Coordinator, Described, DescribedMember, Join, Leave, Listed, Reply, RequestId, Sync,
+    partition_for,
+};
+pub use offsets::OffsetAndMetadata;
+
+/// Kafka's error numbers that a coordinator answers with.
+pub mod error {
+    #![allow(missing_docs, reason = "the names are the protocol's own")]
+    pub const NONE: i16 = 0;
+    pub const OFFSET_METADATA_TOO_LARGE: i16 = 12;
+    pub const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
+    pub const NOT_COORDINATOR: i16 = 16;
+    pub const ILLEGAL_GENERATION: i16 = 22;
+    pub const INCONSISTENT_GROUP_PROTOCOL: i16 = 23;
+    pub const INVALID_GROUP_ID: i16 = 24;
+    pub const UNKNOWN_MEMBER_ID: i16 = 25;
+    pub const INVALID_SESSION_TIMEOUT: i16 = 26;
+    pub const REBALANCE_IN_PROGRESS: i16 = 27;
+    pub const NON_EMPTY_GROUP: i16 = 68;
+    pub const GROUP_ID_NOT_FOUND: i16 = 69;
+    pub const MEMBER_ID_REQUIRED: i16 = 79;
+    pub const FENCED_INSTANCE_ID: i16 = 82;
+    pub const COORDINATOR_NOT_AVAILABLE: i16 = 15;
+}

@@ -5,8 +5,10 @@
 //! simulator drive them alike. A member is brought up from its disk by [`open`].
 #![forbid(unsafe_code)]
 
+pub mod broker;
 pub mod coordination;
 pub mod io;
+mod kafka;
 pub mod message;
 pub mod open;
 pub mod record;

@@ -1,0 +1,206 @@
+//! Kafka's formats of `__consumer_offsets`: keys of an offset (1) and of a group (2), values of both (3).
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::offsets::OffsetAndMetadata;
+
+/// What a key names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A committed offset.
+    Offset {
+        /// The group.
+        group: String,
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+    },
+    /// A group's members.
+    Group(String),
+}
+
+/// A group's members as they are stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupRecord {
+    /// `consumer`, most often.
+    pub protocol_type: String,
+    /// The generation.
+    pub generation: i32,
+    /// The protocol chosen.
+    pub protocol: Option<String>,
+    /// The leading member.
+    pub leader: Option<String>,
+    /// Milliseconds since 1970.
+    pub timestamp: i64,
+    /// The members.
+    pub members: Vec<MemberRecord>,
+}
+
+/// One member as it is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberRecord {
+    /// Its id.
+    pub id: String,
+    /// Its static name.
+    pub instance: Option<String>,
+    /// What it calls itself.
+    pub client_id: String,
+    /// Where it comes from.
+    pub client_host: String,
+    /// Milliseconds.
+    pub rebalance_timeout_ms: i32,
+    /// Milliseconds.
+    pub session_timeout_ms: i32,
+    /// What it subscribes to, opaque.
+    pub subscription: Bytes,
+    /// What it was given, opaque.
+    pub assignment: Bytes,
+}
+
+/// A key as bytes.
+pub fn encode_key(key: &Key) -> Bytes {
+    let mut out = BytesMut::new();
+    match key {
+        Key::Offset { group, topic, partition } => {
+            out.put_i16(1);
+            put_text(&mut out, Some(group));
+            put_text(&mut out, Some(topic));
+            out.put_i32(*partition);
+        }
+        Key::Group(group) => {
+            out.put_i16(2);
+            put_text(&mut out, Some(group));
+        }
+    }
+    out.freeze()
+}
+
+/// Reads a key; `None` for a version of another kind, which is skipped.
+pub fn decode_key(mut bytes: Bytes) -> Option<Key> {
+    let input = &mut bytes;
+    match get_i16(input)? {
+        0 | 1 => Some(Key::Offset { group: get_text(input)??, topic: get_text(input)??, partition: get_i32(input)? }),
+        2 => Some(Key::Group(get_text(input)??)),
+        _ => None,
+    }
+}
+
+/// A committed offset as bytes.
+pub fn encode_offset(value: &OffsetAndMetadata) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_i16(3);
+    out.put_i64(value.offset);
+    out.put_i32(value.leader_epoch);
+    put_text(&mut out, Some(&value.metadata));
+    out.put_i64(value.timestamp);
+    out.freeze()
+}
+
+/// Reads a committed offset.
+pub fn decode_offset(mut bytes: Bytes) -> Option<OffsetAndMetadata> {
+    let input = &mut bytes;
+    let version = get_i16(input)?;
+    if !(0..=3).contains(&version) {
+        return None;
+    }
+    let offset = get_i64(input)?;
+    let leader_epoch = if version == 3 { get_i32(input)? } else { -1 };
+    Some(OffsetAndMetadata { offset, leader_epoch, metadata: get_text(input)??, timestamp: get_i64(input)? })
+}
+
+/// A group as bytes.
+pub fn encode_group(group: &GroupRecord) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_i16(3);
+    put_text(&mut out, Some(&group.protocol_type));
+    out.put_i32(group.generation);
+    put_text(&mut out, group.protocol.as_deref());
+    put_text(&mut out, group.leader.as_deref());
+    out.put_i64(group.timestamp);
+    out.put_i32(i32::try_from(group.members.len()).unwrap_or(i32::MAX));
+    for member in &group.members {
+        put_text(&mut out, Some(&member.id));
+        put_text(&mut out, member.instance.as_deref());
+        put_text(&mut out, Some(&member.client_id));
+        put_text(&mut out, Some(&member.client_host));
+        out.put_i32(member.rebalance_timeout_ms);
+        out.put_i32(member.session_timeout_ms);
+        for bytes in [&member.subscription, &member.assignment] {
+            out.put_i32(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
+            out.put_slice(bytes);
+        }
+    }
+    out.freeze()
+}
+
+/// Reads a group of the version that is written here.
+pub fn decode_group(mut bytes: Bytes) -> Option<GroupRecord> {
+    let input = &mut bytes;
+    if get_i16(input)? != 3 {
+        return None;
+    }
+    let mut group = GroupRecord {
+        protocol_type: get_text(input)??,
+        generation: get_i32(input)?,
+        protocol: get_text(input)?,
+        leader: get_text(input)?,
+        timestamp: get_i64(input)?,
+        members: Vec::new(),
+    };
+    for _ in 0..get_i32(input)? {
+        group.members.push(MemberRecord {
+            id: get_text(input)??,
+            instance: get_text(input)?,
+            client_id: get_text(input)??,
+            client_host: get_text(input)??,
+            rebalance_timeout_ms: get_i32(input)?,
+            session_timeout_ms: get_i32(input)?,
+            subscription: get_bytes(input)?,
+            assignment: get_bytes(input)?,
+        });
+    }
+    Some(group)
+}
+
+fn put_text(out: &mut BytesMut, text: Option<&str>) {
+    match text {
+        None => out.put_i16(-1),
+        Some(text) => {
+            let text = text.get(..i16::MAX as usize).unwrap_or(text);
+            out.put_i16(i16::try_from(text.len()).unwrap_or(i16::MAX));
+            out.put_slice(text.as_bytes());
+        }
+    }
+}
+
+/// `Some(None)` for null.
+fn get_text(input: &mut Bytes) -> Option<Option<String>> {
+    let length = get_i16(input)?;
+    let Ok(length) = usize::try_from(length) else { return Some(None) };
+    let bytes = (length <= input.len()).then(|| input.split_to(length))?;
+    String::from_utf8(bytes.to_vec()).ok().map(Some)
+}
+
+fn get_bytes(input: &mut Bytes) -> Option<Bytes> {
+    let length = usize::try_from(get_i32(input)?).ok()?;
+    (length <= input.len()).then(|| input.split_to(length))
+}
+
+fn get_array<const N: usize>(input: &mut Bytes) -> Option<[u8; N]> {
+    let array = input.first_chunk::<N>().copied()?;
+    input.advance(N);
+    Some(array)
+}
+
+fn get_i16(input: &mut Bytes) -> Option<i16> {
+    get_array(input).map(i16::from_be_bytes)
+}
+
+fn get_i32(input: &mut Bytes) -> Option<i32> {
+    get_array(input).map(i32::from_be_bytes)
+}
+
+fn get_i64(input: &mut Bytes) -> Option<i64> {
+    get_array(input).map(i64::from_be_bytes)
+}

@@ -1,0 +1,283 @@
+//! The broker machine: partitions over their logs, replication links, Kafka's clients, group coordinators.
+//!
+//! Must not know: sockets, threads. The log's page-cache writes and reads happen inline through the `Disk` trait; flushes are asked
+//! for and reported. Read first: [`Broker`], `replicas` (partitions), then `crate::kafka` (clients).
+
+mod coordinators;
+mod flushing;
+mod replay;
+mod replicas;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use streamkeeper_base::{Durable, Instant, MemberId, Offset, PartitionId, TopicPartition};
+use streamkeeper_controller::{Answer, ClusterImage, Command};
+use streamkeeper_group::Coordinator;
+use streamkeeper_replica::{Action, Event, Partition, Producers};
+use streamkeeper_storage::disk::Disk;
+use streamkeeper_storage::partition_log::{FlushPoint, PartitionLog};
+
+use crate::io::{Clocks, ConnectionId, Input, Link, Output, Ticket};
+use crate::kafka::client::KafkaClient;
+use crate::kafka::handlers::GroupRequest;
+use crate::kafka::pending::{AdminBatch, ParkedFetch, PendingCommand, PendingProduce, ProduceSlot};
+use streamkeeper_wire::kafka::generated::delete_groups_response::DeleteGroupsResponse;
+use crate::kafka::client::Exchange;
+use crate::message::{Asker, FromCoordination, ToCoordination};
+
+pub use replay::{RecoveredLogs, replay};
+
+/// What a member's broker must be told.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    /// This member.
+    pub member: MemberId,
+    /// The cluster's id, as clients see it.
+    pub cluster_id: String,
+    /// The data directory.
+    pub data: PathBuf,
+    /// Kafka's broker settings under Kafka's names.
+    pub settings: BTreeMap<String, String>,
+    /// For topic ids.
+    pub seed: u64,
+}
+
+impl BrokerConfig {
+    /// A setting in force, or the catalogue's default.
+    pub fn setting(&self, name: &str) -> String {
+        if let Some(value) = self.settings.get(name) {
+            return value.clone();
+        }
+        let known = streamkeeper_controller::BROKER_CONFIGS.iter().find(|k| k.name == name);
+        known.map_or_else(String::new, |k| k.default.to_owned())
+    }
+
+    pub(crate) fn number(&self, name: &str) -> i64 {
+        self.setting(name).parse().unwrap_or(0)
+    }
+}
+
+/// One partition on this member.
+pub(crate) struct Replica {
+    pub(crate) partition: Partition,
+    pub(crate) log: PartitionLog,
+    pub(crate) producers: Producers,
+    /// A flush of its files under way.
+    pub(crate) flushing: Option<FlushPoint>,
+    /// The last append that only the write-ahead log holds for sure.
+    pub(crate) dirty: bool,
+    pub(crate) bytes_max: usize,
+}
+
+/// What neighbours ask of the broker.
+pub type ToBroker = FromCoordination;
+
+/// The machine.
+pub struct Broker {
+    pub(crate) config: BrokerConfig,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) image: Arc<ClusterImage>,
+    pub(crate) replicas: BTreeMap<TopicPartition, Replica>,
+    pub(crate) recovered: BTreeMap<TopicPartition, PartitionLog>,
+    pub(crate) trust_page_cache: bool,
+    pub(crate) clients: BTreeMap<ConnectionId, KafkaClient>,
+    /// Followers that this member's links reach.
+    pub(crate) followers: BTreeSet<MemberId>,
+    next_ticket: Ticket,
+    /// What becomes durable with which ticket.
+    in_wal: VecDeque<(Ticket, TopicPartition, Offset)>,
+    flush_tokens: BTreeMap<u64, TopicPartition>,
+    /// Tickets that a checkpoint under way will release, and the partitions it still waits for.
+    releasing: Option<(Ticket, BTreeSet<TopicPartition>)>,
+    checkpoint_at: Instant,
+    appended_since_checkpoint: u64,
+    pub(crate) next_number: u64,
+    pub(crate) produce_slots: BTreeMap<u64, ProduceSlot>,
+    pub(crate) produces: BTreeMap<u64, PendingProduce>,
+    pub(crate) fetches: BTreeMap<u64, ParkedFetch>,
+    pub(crate) commands: BTreeMap<u64, PendingCommand>,
+    pub(crate) admin: BTreeMap<u64, AdminBatch>,
+    pub(crate) coordinators: BTreeMap<PartitionId, Coordinator>,
+    pub(crate) group_requests: BTreeMap<u64, GroupRequest>,
+    pub(crate) group_deletions: BTreeMap<u64, (Exchange, DeleteGroupsResponse, usize)>,
+    pub(crate) producer_ids: std::ops::Range<i64>,
+    pub(crate) advanced: BTreeSet<TopicPartition>,
+    pub(crate) random: streamkeeper_base::Random,
+    pub(crate) clocks: Clocks,
+    retention_at: Instant,
+    pub(crate) out: Vec<Output<ToCoordination>>,
+}
+
+/// Retention is looked at this often.
+const RETENTION_EVERY: Duration = Duration::from_secs(30);
+
+impl Broker {
+    /// A machine with what its disk holds.
+    pub fn new(config: BrokerConfig, disk: Arc<dyn Disk>, recovered: RecoveredLogs, now: Instant) -> Self {
+        let random = streamkeeper_base::Random::new(config.seed);
+        Self {
+            config,
+            disk,
+            image: Arc::new(ClusterImage::default()),
+            replicas: BTreeMap::new(),
+            recovered: recovered.logs,
+            trust_page_cache: recovered.trust_page_cache,
+            clients: BTreeMap::new(),
+            followers: BTreeSet::new(),
+            next_ticket: Ticket(recovered.records + 1),
+            in_wal: VecDeque::new(),
+            flush_tokens: BTreeMap::new(),
+            releasing: None,
+            checkpoint_at: now,
+            appended_since_checkpoint: 0,
+            next_number: 1,
+            produce_slots: BTreeMap::new(),
+            produces: BTreeMap::new(),
+            fetches: BTreeMap::new(),
+            commands: BTreeMap::new(),
+            admin: BTreeMap::new(),
+            coordinators: BTreeMap::new(),
+            group_requests: BTreeMap::new(),
+            group_deletions: BTreeMap::new(),
+            producer_ids: 0..0,
+            advanced: BTreeSet::new(),
+            random,
+            clocks: Clocks { now, ..Clocks::default() },
+            retention_at: now,
+            out: Vec::new(),
+        }
+    }
+
+    /// Handles one input; what must be done is appended to `out`, in order.
+    pub fn handle(&mut self, clocks: Clocks, input: Input<ToBroker>, out: &mut Vec<Output<ToCoordination>>) {
+        self.clocks = clocks;
+        std::mem::swap(&mut self.out, out);
+        match input {
+            Input::Opened { connection, .. } => {
+                self.clients.insert(connection, KafkaClient::default());
+            }
+            Input::Frame { connection, frame } => self.client_frame(connection, frame),
+            Input::Closed { connection } => {
+                self.clients.remove(&connection);
+                self.fetches.retain(|_, fetch| fetch.connection != connection);
+            }
+            Input::LinkUp { peer, link } => self.link_changed(peer, link, true),
+            Input::LinkDown { peer, link } => self.link_changed(peer, link, false),
+            Input::PeerFrame { peer, link, kind, body } => self.peer_frame(peer, link, kind, body),
+            Input::Persisted { ticket } => self.persisted(ticket),
+            Input::FilesSynced { token } => self.files_synced(token),
+            Input::SnapshotWritten { .. } => {}
+            Input::Message(message) => self.told(message),
+            Input::Tick => self.tick(),
+        }
+        self.serve_advanced();
+        std::mem::swap(&mut self.out, out);
+    }
+
+    /// The cluster image as this machine knows it.
+    pub fn image(&self) -> &ClusterImage {
+        &self.image
+    }
+
+    /// A partition's replica on this member, for checkers.
+    pub fn replica(&self, tp: TopicPartition) -> Option<(&Partition, &PartitionLog)> {
+        self.replicas.get(&tp).map(|r| (&r.partition, &r.log))
+    }
+
+    pub(crate) fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    fn told(&mut self, message: ToBroker) {
+        match message {
+            FromCoordination::Image(image) => self.image_changed(image),
+            FromCoordination::Answered { token, answer, .. } => self.answered(token, answer),
+            FromCoordination::Peers(_) | FromCoordination::Status(_) | FromCoordination::HandedOver => {}
+        }
+    }
+
+    /// Asks the controller; the answer finds its way by the pending entry.
+    pub(crate) fn command(&mut self, command: Command, pending: PendingCommand) {
+        let token = self.number();
+        self.commands.insert(token, pending);
+        self.out.push(Output::Tell(ToCoordination::Command { token, asker: Asker::Broker, command }));
+    }
+
+    fn answered(&mut self, token: u64, answer: Answer) {
+        match self.commands.remove(&token) {
+            Some(PendingCommand::Isr(tp)) => {
+                if answer.is_err() {
+                    self.step(tp, Event::ProposalFailed);
+                }
+            }
+            Some(pending) => self.command_answered(pending, answer),
+            None => {}
+        }
+    }
+
+    fn tick(&mut self) {
+        let partitions: Vec<TopicPartition> =
+            self.replicas.iter().filter(|(_, r)| r.partition.leads()).map(|(tp, _)| *tp).collect();
+        partitions.into_iter().for_each(|tp| self.step(tp, Event::Tick));
+        self.expire_fetches();
+        self.tick_coordinators();
+        self.checkpoint();
+        if self.clocks.now >= self.retention_at {
+            self.retention_at = self.clocks.now + RETENTION_EVERY;
+            self.enforce_retention();
+        }
+    }
+
+    /// Appends to the write-ahead log.
+    fn wal(&mut self, kind: u8, payload: Vec<Bytes>) -> Ticket {
+        let ticket = self.next_ticket;
+        self.next_ticket = ticket.next();
+        self.appended_since_checkpoint += payload.iter().map(|p| p.len() as u64).sum::<u64>();
+        self.out.push(Output::Append { ticket, kind, payload });
+        ticket
+    }
+
+    fn persisted(&mut self, ticket: Durable<Ticket>) {
+        let mut reached: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
+        while let Some((_, tp, end)) = self.in_wal.pop_front_if(|(at, _, _)| *at <= ticket.get()) {
+            reached.insert(tp, end);
+        }
+        for (tp, end) in reached {
+            self.step(tp, Event::Persisted(Durable::flushed(end)));
+        }
+    }
+
+    /// One event for one partition, and what follows from it.
+    pub(crate) fn step(&mut self, tp: TopicPartition, event: Event) {
+        let Some(replica) = self.replicas.get_mut(&tp) else { return };
+        let mut actions = Vec::new();
+        replica.partition.handle(self.clocks.now, event, &replicas::View(&replica.log), &mut actions);
+        self.carry_out(tp, actions);
+    }
+
+    fn carry_out(&mut self, tp: TopicPartition, actions: Vec<Action>) {
+        for action in actions {
+            self.carry_out_one(tp, action);
+        }
+    }
+
+    fn link_changed(&mut self, peer: MemberId, link: Link, up: bool) {
+        if link != Link::ReplicationOut {
+            return;
+        }
+        if up {
+            self.followers.insert(peer);
+        } else {
+            self.followers.remove(&peer);
+        }
+        let partitions: Vec<TopicPartition> = self.replicas.keys().copied().collect();
+        for tp in partitions {
+            self.step(tp, if up { Event::FollowerUp(peer) } else { Event::FollowerDown(peer) });
+        }
+    }
+}

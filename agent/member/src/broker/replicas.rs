@@ -1,0 +1,308 @@
+//! Partitions of this member: opened and closed as the image says, and what their replicas ask for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use streamkeeper_base::batch;
+use streamkeeper_base::codec::Get;
+use streamkeeper_base::limits::WAL_INLINE_BATCH_BYTES_MAX;
+use streamkeeper_base::{LeaderEpoch, MemberId, Offset, PartitionId, TopicId, TopicPartition};
+use streamkeeper_controller::{ClusterImage, Command, Topic, topic_value};
+use streamkeeper_replica::{Action, Assignment, Event, LogView, Message, Partition, Producers};
+use streamkeeper_storage::partition_log::{LogConfig, LogError, PartitionLog, Trust};
+
+use super::{Broker, Replica};
+use crate::io::{Link, Output};
+use crate::kafka::pending::PendingCommand;
+use crate::record;
+
+/// A frame of a replication link: a partition, then a message about it.
+const PARTITION_MESSAGE: u8 = 1;
+/// Bytes read for a lagging follower at once.
+const FOLLOWER_READ_BYTES: usize = 1024 * 1024;
+
+/// What a replica may see of its log.
+pub(super) struct View<'a>(pub(super) &'a PartitionLog);
+
+impl LogView for View<'_> {
+    fn start(&self) -> Offset {
+        self.0.log_start()
+    }
+
+    fn end(&self) -> Offset {
+        self.0.end()
+    }
+
+    fn epochs(&self) -> Vec<(LeaderEpoch, Offset)> {
+        self.0.epochs().to_vec()
+    }
+}
+
+impl Broker {
+    pub(super) fn image_changed(&mut self, image: Arc<ClusterImage>) {
+        let old = std::mem::replace(&mut self.image, image.clone());
+        let own = self.config.member;
+        let mut kept = Vec::new();
+        for (tp, topic, partition) in image.partitions() {
+            if !partition.replicas.contains(&own) {
+                continue;
+            }
+            kept.push(tp);
+            let unchanged = old.partition(tp) == Some(partition)
+                && old.topic_by_id(tp.topic).is_some_and(|t| t.configs == topic.configs)
+                && self.replicas.contains_key(&tp);
+            if unchanged || !self.open_replica(tp, topic) {
+                continue;
+            }
+            let assignment = Assignment {
+                leader: partition.leader,
+                leader_epoch: partition.leader_epoch,
+                partition_epoch: partition.partition_epoch,
+                replicas: partition.replicas.clone(),
+                isr: partition.isr.clone(),
+                min_insync: topic.min_insync(),
+            };
+            self.step(tp, Event::Assigned(assignment));
+        }
+        let gone: Vec<TopicPartition> = self.replicas.keys().filter(|tp| !kept.contains(tp)).copied().collect();
+        gone.into_iter().for_each(|tp| self.close_replica(tp));
+        self.wake_all_fetches();
+    }
+
+    /// True if the partition is open now.
+    fn open_replica(&mut self, tp: TopicPartition, topic: &Topic) -> bool {
+        let config = log_config(topic);
+        let bytes_max = topic_value(&topic.configs, "max.message.bytes").parse().unwrap_or(usize::MAX);
+        if let Some(replica) = self.replicas.get_mut(&tp) {
+            replica.log.set_config(config);
+            replica.bytes_max = bytes_max;
+            return true;
+        }
+        let opened = match self.recovered.remove(&tp) {
+            Some(log) => Ok(log),
+            None => self.open_log(tp),
+        };
+        let mut log = match opened {
+            Ok(log) => log,
+            Err(error) => {
+                let reason = format!("partition {tp} of {} cannot be opened: {error}", topic.name);
+                self.out.push(Output::Fatal { reason });
+                return false;
+            }
+        };
+        log.set_config(config);
+        let lag = Duration::from_millis(u64::try_from(self.config.number("replica.lag.time.max.ms")).unwrap_or(1000));
+        // What the write-ahead log replayed is on disk there; the rest of the log was flushed, or is in the page cache of a
+        // machine that did not go down.
+        let durable = if self.trust_page_cache { log.end() } else { log.durable_end().get() };
+        let mut partition = Partition::new(self.config.member, &View(&log), durable, lag);
+        let mut actions = Vec::new();
+        for follower in self.followers.clone() {
+            partition.handle(self.clocks.now, Event::FollowerUp(follower), &View(&log), &mut actions);
+        }
+        let producers = rebuild_producers(&log);
+        let replica = Replica { partition, log, producers, flushing: None, dirty: false, bytes_max };
+        self.replicas.insert(tp, replica);
+        self.carry_out(tp, actions);
+        true
+    }
+
+    pub(super) fn log_dir(&self, tp: TopicPartition) -> PathBuf {
+        self.config.data.join("topics").join(tp.topic.to_string()).join(tp.partition.to_string())
+    }
+
+    pub(super) fn open_log(&self, tp: TopicPartition) -> Result<PartitionLog, LogError> {
+        let trust = if self.trust_page_cache { Trust::PageCache } else { Trust::Nothing };
+        PartitionLog::open(self.disk.clone(), &self.log_dir(tp), LogConfig::default(), trust)
+    }
+
+    /// The topic is gone, or its partition moved away: so do the files.
+    fn close_replica(&mut self, tp: TopicPartition) {
+        let Some(replica) = self.replicas.remove(&tp) else { return };
+        self.coordinator_lost(tp);
+        self.in_wal.retain(|(_, of, _)| *of != tp);
+        if let Err(error) = replica.log.delete() {
+            // Nothing refers to the files any more; they only take room.
+            let _ = error;
+        }
+    }
+
+    /// Appends a leader's batches, whose offsets are assigned; they are in the page cache when this returns.
+    pub(crate) fn append(&mut self, tp: TopicPartition, batches: &Bytes) -> Result<Offset, LogError> {
+        let Some(replica) = self.replicas.get_mut(&tp) else { return Ok(Offset::ZERO) };
+        replica.log.append(batches)?;
+        for (_, header) in batch::headers(batches) {
+            replica.producers.record(&header);
+        }
+        replica.dirty = true;
+        let end = replica.log.end();
+        if batches.len() < WAL_INLINE_BATCH_BYTES_MAX {
+            let ticket = self.wal(record::PARTITION_APPEND, vec![prefix(tp), batches.clone()]);
+            self.in_wal.push_back((ticket, tp, end));
+        } else {
+            self.flush_segment(tp);
+        }
+        Ok(end)
+    }
+
+    pub(super) fn carry_out_one(&mut self, tp: TopicPartition, action: Action) {
+        match action {
+            Action::Send { to, message } => self.send_message(tp, to, &message),
+            Action::ReadForFollower { to, from } => self.read_for_follower(tp, to, from),
+            Action::Append { batches, .. } => {
+                if let Err(error) = self.append(tp, &batches) {
+                    let reason = format!("partition {tp} cannot be appended to: {error}");
+                    self.out.push(Output::Fatal { reason });
+                }
+            }
+            Action::Truncate { to, restart } => self.truncate(tp, to, restart),
+            Action::MoveLogStart(offset) => {
+                if let Some(replica) = self.replicas.get_mut(&tp) {
+                    // A failure leaves old records longer; the next round tries again.
+                    let _ = replica.log.move_log_start(offset);
+                }
+            }
+            Action::Reply { request, result } => self.produce_acknowledged(request, result),
+            Action::ProposeIsr { isr, leader_epoch, partition_epoch } => {
+                let leader = self.config.member;
+                let command = Command::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr };
+                self.command(command, PendingCommand::Isr(tp));
+            }
+            Action::HighWatermark(_) => {
+                self.advanced.insert(tp);
+            }
+            Action::Role { leads } => {
+                if !leads {
+                    self.coordinator_lost(tp);
+                }
+                self.advanced.insert(tp);
+            }
+        }
+    }
+
+    fn send_message(&mut self, tp: TopicPartition, to: MemberId, message: &Message) {
+        let link = match message {
+            Message::Hello { .. } | Message::Truncate { .. } | Message::Append { .. } => Link::ReplicationOut,
+            Message::Position { .. } | Message::Progress { .. } => Link::ReplicationIn,
+        };
+        let body = message.encode(&prefix(tp));
+        self.out.push(Output::PeerSend { peer: to, link, kind: PARTITION_MESSAGE, body });
+    }
+
+    pub(super) fn peer_frame(&mut self, peer: MemberId, link: Link, kind: u8, body: Bytes) {
+        let mut get = Get(body);
+        let decoded = read_prefix(&mut get).and_then(|tp| Some((tp, Message::decode(&mut get).ok()?)));
+        match decoded {
+            Some((tp, message)) if kind == PARTITION_MESSAGE => {
+                self.step(tp, Event::Received { from: peer, message });
+            }
+            Some(_) | None => self.out.push(Output::PeerReset { peer, link }),
+        }
+    }
+
+    fn read_for_follower(&mut self, tp: TopicPartition, to: MemberId, from: Offset) {
+        let Some(replica) = self.replicas.get_mut(&tp) else { return };
+        let chunk = replica.log.read(from, replica.log.end(), FOLLOWER_READ_BYTES);
+        let Ok(chunk) = chunk else { return };
+        let batches: Bytes = match chunk.pieces.as_slice() {
+            [one] => one.clone(),
+            many => many.concat().into(),
+        };
+        let first = batch::headers(&batches).next().map(|(_, h)| h.base_offset);
+        let end = batch::headers(&batches).last().map_or(from, |(_, h)| h.end());
+        // A follower's end is a batch's end, so the read begins there.
+        if first != Some(from) {
+            return;
+        }
+        let mut actions = Vec::new();
+        replica.partition.send_read(to, from, end, batches, &mut actions);
+        self.carry_out(tp, actions);
+    }
+
+    fn truncate(&mut self, tp: TopicPartition, to: Offset, restart: bool) {
+        let Some(replica) = self.replicas.get_mut(&tp) else { return };
+        let cut = if restart { replica.log.restart_at(to) } else { replica.log.truncate(to) };
+        if let Err(error) = cut {
+            let reason = format!("partition {tp} cannot be cut at {to}: {error}");
+            return self.out.push(Output::Fatal { reason });
+        }
+        replica.producers = rebuild_producers(&replica.log);
+        let mut payload = BytesMut::from(&prefix(tp)[..]);
+        payload.put_i64(to.0);
+        payload.put_u8(u8::from(restart));
+        self.in_wal.retain(|(_, of, end)| *of != tp || *end <= to);
+        self.wal(record::PARTITION_TRUNCATE, vec![payload.freeze()]);
+    }
+
+    /// What consumers may see may have moved: parked fetches look again, followers learn it.
+    pub(super) fn serve_advanced(&mut self) {
+        while let Some(tp) = self.advanced.pop_first() {
+            self.coordinator_advanced(tp);
+            self.wake_fetches(tp);
+            let Some(replica) = self.replicas.get_mut(&tp) else { continue };
+            let mut actions = Vec::new();
+            replica.partition.flush_high_watermark(&mut actions);
+            self.carry_out(tp, actions);
+        }
+    }
+
+    pub(super) fn enforce_retention(&mut self) {
+        let now = self.clocks.wall.0;
+        for replica in self.replicas.values_mut().filter(|r| r.partition.leads()) {
+            let limit = replica.partition.high_watermark();
+            // A failure leaves old records longer; the next round tries again.
+            let _ = replica.log.enforce_retention(now, limit);
+        }
+    }
+}
+
+/// A partition's name in front of a record or message.
+pub(super) fn prefix(tp: TopicPartition) -> Bytes {
+    let mut out = BytesMut::with_capacity(20);
+    out.put_slice(&tp.topic.0);
+    out.put_i32(tp.partition.0);
+    out.freeze()
+}
+
+pub(super) fn read_prefix(get: &mut Get) -> Option<TopicPartition> {
+    Some(TopicPartition { topic: TopicId(get.array().ok()?), partition: PartitionId(get.i32().ok()?) })
+}
+
+fn log_config(topic: &Topic) -> LogConfig {
+    let number = |name: &str| topic_value(&topic.configs, name).parse::<i64>().unwrap_or(-1);
+    LogConfig {
+        segment_bytes: u64::try_from(number("segment.bytes")).unwrap_or(u64::MAX),
+        segment_ms: number("segment.ms"),
+        // A compacted topic keeps its last values for ever; until compaction is built it keeps everything.
+        retention_ms: if is_compacted(topic) { -1 } else { number("retention.ms") },
+        retention_bytes: if is_compacted(topic) { -1 } else { number("retention.bytes") },
+    }
+}
+
+fn is_compacted(topic: &Topic) -> bool {
+    !topic_value(&topic.configs, "cleanup.policy").split(',').any(|p| p.trim() == "delete")
+}
+
+/// Producer state follows from the log (rule 31): heads of all batches, in order.
+fn rebuild_producers(log: &PartitionLog) -> Producers {
+    const WALK_BYTES: usize = 4 * 1024 * 1024;
+    let mut producers = Producers::default();
+    let mut from = log.log_start();
+    while from < log.end() {
+        let Ok(chunk) = log.read(from, log.end(), WALK_BYTES) else { break };
+        let mut next = from;
+        for piece in &chunk.pieces {
+            for (_, header) in batch::headers(piece) {
+                producers.record(&header);
+                next = header.end();
+            }
+        }
+        if next == from {
+            break;
+        }
+        from = next;
+    }
+    producers
+}

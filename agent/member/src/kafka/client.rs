@@ -1,0 +1,96 @@
+//! One client connection: requests may be answered in any order inside, replies leave in the order the requests came.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use streamkeeper_wire::kafka::api;
+use streamkeeper_wire::kafka::codec::{Decoder, Encoder};
+use streamkeeper_wire::kafka::frame;
+
+use super::serves;
+use crate::broker::Broker;
+use crate::io::{ClientFrame, ConnectionId, Output};
+
+/// Requests of one client that may be under way at once.
+const UNDER_WAY_MAX: usize = 1000;
+
+/// One client connection.
+#[derive(Default)]
+pub(crate) struct KafkaClient {
+    /// Slot number and, once it is there, the reply; an empty one means that no reply is due (acks=0).
+    slots: VecDeque<(u64, Option<Vec<Bytes>>)>,
+}
+
+/// One request on its way to its reply.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange {
+    pub(crate) connection: ConnectionId,
+    pub(crate) slot: u64,
+    pub(crate) key: i16,
+    pub(crate) version: i16,
+    pub(crate) correlation_id: i32,
+    pub(crate) client_id: String,
+}
+
+impl Broker {
+    pub(crate) fn client_frame(&mut self, connection: ConnectionId, frame: ClientFrame) {
+        let ClientFrame::Frame(body) = frame else { return self.close_client(connection) };
+        let mut decoder = Decoder(body);
+        let Ok(header) = api::decode_request_header(&mut decoder) else { return self.close_client(connection) };
+        let slot = self.number();
+        let Some(client) = self.clients.get_mut(&connection) else { return };
+        if client.slots.len() >= UNDER_WAY_MAX {
+            return self.close_client(connection);
+        }
+        client.slots.push_back((slot, None));
+        let exchange = Exchange {
+            connection,
+            slot,
+            key: header.request_api_key,
+            version: header.request_api_version,
+            correlation_id: header.correlation_id,
+            client_id: header.client_id.unwrap_or_default(),
+        };
+        if !serves(exchange.key, exchange.version) {
+            if exchange.key == api::API_VERSIONS {
+                return self.api_versions_too_new(&exchange);
+            }
+            return self.close_client(connection);
+        }
+        if self.dispatch(exchange, decoder).is_err() {
+            self.close_client(connection);
+        }
+    }
+
+    pub(crate) fn close_client(&mut self, connection: ConnectionId) {
+        if self.clients.remove(&connection).is_some() {
+            self.fetches.retain(|_, fetch| fetch.connection != connection);
+            self.out.push(Output::Close { connection });
+        }
+    }
+
+    /// Answers a request.
+    pub(crate) fn reply(&mut self, exchange: &Exchange, body: impl FnOnce(&mut Encoder)) {
+        let mut encoder = Encoder::new();
+        api::encode_response_header(&mut encoder, exchange.key, exchange.version, exchange.correlation_id);
+        body(&mut encoder);
+        self.fill(exchange, frame::finish(encoder));
+    }
+
+    /// A request that gets no answer (acks=0).
+    pub(crate) fn reply_nothing(&mut self, exchange: &Exchange) {
+        self.fill(exchange, Vec::new());
+    }
+
+    fn fill(&mut self, exchange: &Exchange, pieces: Vec<Bytes>) {
+        let connection = exchange.connection;
+        let Some(client) = self.clients.get_mut(&connection) else { return };
+        if let Some((_, reply)) = client.slots.iter_mut().find(|(slot, _)| *slot == exchange.slot) {
+            *reply = Some(pieces);
+        }
+        while client.slots.front().is_some_and(|(_, reply)| reply.is_some()) {
+            let Some((_, Some(pieces))) = client.slots.pop_front() else { return };
+            self.out.extend(pieces.into_iter().map(|bytes| Output::Send { connection, bytes }));
+        }
+    }
+}

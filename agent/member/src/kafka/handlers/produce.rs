@@ -1,0 +1,251 @@
+//! Produce (0): validate, append, wait for as many acknowledgements as were asked for.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use streamkeeper_base::{Instant, Offset, PartitionId, TopicId, TopicPartition, batch};
+use streamkeeper_replica::{Event, ProduceError, Verdict};
+use streamkeeper_wire::kafka::ErrorCode;
+use streamkeeper_wire::kafka::codec::Records;
+use streamkeeper_wire::kafka::generated::produce_request::ProduceRequest;
+use streamkeeper_wire::kafka::generated::produce_response::{
+    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
+use streamkeeper_wire::record::validate;
+
+use crate::broker::Broker;
+use crate::kafka::client::Exchange;
+use crate::kafka::pending::{PendingProduce, ProduceSlot};
+
+/// What became of one partition's batch.
+enum Appended {
+    /// It waits for its acknowledgement.
+    Waiting(u64),
+    /// It is answered now.
+    Done { base_offset: i64, log_start: i64 },
+}
+
+impl Broker {
+    pub(crate) fn produce(&mut self, exchange: Exchange, request: ProduceRequest) {
+        if request.transactional_id.is_some() || !matches!(request.acks, -1..=1) {
+            // Transactions are not built yet; acks outside -1, 0, 1 never are.
+            let error = if request.transactional_id.is_some() {
+                ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+            } else {
+                ErrorCode::INVALID_REQUIRED_ACKS
+            };
+            return self.refuse_produce(&exchange, request, error);
+        }
+        let deadline = self.clocks.now + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+        let produce = self.number();
+        let (mut response, mut waiting, mut failed) = (ProduceResponse::default(), 0, false);
+        for (topic_at, data) in request.topic_data.into_iter().enumerate() {
+            let mut answered = TopicProduceResponse {
+                name: data.name.clone(),
+                topic_id: data.topic_id,
+                ..TopicProduceResponse::default()
+            };
+            for (partition_at, part) in data.partition_data.into_iter().enumerate() {
+                let found = self.find_partition(&data.name, data.topic_id, part.index);
+                let records = part.records.unwrap_or_default();
+                let result = found.and_then(|tp| {
+                    self.append_produced(tp, &records, request.acks, exchange.version, deadline).map_err(|e| (e, Some(tp)))
+                });
+                let mut entry =
+                    PartitionProduceResponse { index: part.index, base_offset: -1, ..PartitionProduceResponse::default() };
+                match result {
+                    Ok((Appended::Waiting(request), base_offset)) => {
+                        waiting += 1;
+                        entry.base_offset = base_offset;
+                        let slot = ProduceSlot::Client { produce, topic: topic_at, partition: partition_at };
+                        self.produce_slots.insert(request, slot);
+                    }
+                    Ok((Appended::Done { base_offset, log_start }, _)) => {
+                        entry.base_offset = base_offset;
+                        entry.log_start_offset = log_start;
+                    }
+                    Err((error, tp)) => {
+                        failed = true;
+                        entry.error_code = error.0;
+                        if error == ErrorCode::NOT_LEADER_OR_FOLLOWER
+                            && let Some(tp) = tp
+                        {
+                            self.name_leader(tp, &mut entry, &mut response.node_endpoints);
+                        }
+                    }
+                }
+                answered.partition_responses.push(entry);
+            }
+            response.responses.push(answered);
+        }
+        self.answer_produce(exchange, request.acks, produce, response, waiting, failed);
+    }
+
+    fn answer_produce(
+        &mut self,
+        exchange: Exchange,
+        acks: i16,
+        produce: u64,
+        response: ProduceResponse,
+        waiting: usize,
+        failed: bool,
+    ) {
+        if acks == 0 {
+            // No answer is due; an error can only be shown by closing (rule 7).
+            return if failed { self.close_client(exchange.connection) } else { self.reply_nothing(&exchange) };
+        }
+        if waiting > 0 {
+            self.produces.insert(produce, PendingProduce { exchange, response, waiting });
+            // A single replica may have acknowledged already: its slots were settled before this entry was there.
+            return;
+        }
+        let version = exchange.version;
+        self.reply(&exchange, |e| response.encode(e, version));
+    }
+
+    fn refuse_produce(&mut self, exchange: &Exchange, request: ProduceRequest, error: ErrorCode) {
+        let mut response = ProduceResponse::default();
+        for data in request.topic_data {
+            let refused = |index| PartitionProduceResponse {
+                index,
+                error_code: error.0,
+                base_offset: -1,
+                ..PartitionProduceResponse::default()
+            };
+            response.responses.push(TopicProduceResponse {
+                name: data.name,
+                topic_id: data.topic_id,
+                partition_responses: data.partition_data.iter().map(|p| refused(p.index)).collect(),
+            });
+        }
+        let version = exchange.version;
+        self.reply(exchange, |e| response.encode(e, version));
+    }
+
+    /// A partition by its topic's name or id.
+    pub(crate) fn find_partition(
+        &self,
+        name: &str,
+        id: [u8; 16],
+        index: i32,
+    ) -> Result<TopicPartition, (ErrorCode, Option<TopicPartition>)> {
+        let by_id = id != [0; 16];
+        let topic = if by_id { self.image.topic_by_id(TopicId(id)) } else { self.image.topics.get(name) };
+        let unknown = if by_id { ErrorCode::UNKNOWN_TOPIC_ID } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
+        let topic = topic.ok_or((unknown, None))?;
+        let exists = usize::try_from(index).is_ok_and(|i| i < topic.partitions.len());
+        if !exists {
+            return Err((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None));
+        }
+        Ok(TopicPartition { topic: topic.id, partition: PartitionId(index) })
+    }
+
+    fn append_produced(
+        &mut self,
+        tp: TopicPartition,
+        records: &Records,
+        acks: i16,
+        version: i16,
+        deadline: Instant,
+    ) -> Result<(Appended, i64), ErrorCode> {
+        let replica = self.replicas.get(&tp).filter(|r| r.partition.leads());
+        let replica = replica.ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
+        let batch = records.joined();
+        let header = validate(&batch, replica.bytes_max, version)?;
+        if header.is_transactional() {
+            return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+        }
+        if acks == -1 && replica.partition.in_sync() < replica.partition.assignment().min_insync {
+            return Err(ErrorCode::NOT_ENOUGH_REPLICAS);
+        }
+        match replica.producers.check(&header) {
+            Verdict::Next => {}
+            Verdict::Duplicate(offset) => {
+                let log_start = replica.log.log_start().0;
+                return Ok((Appended::Done { base_offset: offset.0, log_start }, offset.0));
+            }
+            Verdict::OutOfOrder => return Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER),
+            Verdict::FencedEpoch => return Err(ErrorCode::INVALID_PRODUCER_EPOCH),
+        }
+        let request = (acks == -1).then(|| self.number());
+        let at = self.append_as_leader(tp, BytesMut::from(batch), request, deadline)?;
+        let log_start = self.replicas.get(&tp).map_or(0, |r| r.log.log_start().0);
+        Ok(match request {
+            Some(request) => (Appended::Waiting(request), at.0),
+            None => (Appended::Done { base_offset: at.0, log_start }, at.0),
+        })
+    }
+
+    /// Gives batches their offsets, appends them, and tells the replica.
+    pub(crate) fn append_as_leader(
+        &mut self,
+        tp: TopicPartition,
+        mut bytes: BytesMut,
+        request: Option<u64>,
+        deadline: Instant,
+    ) -> Result<Offset, ErrorCode> {
+        let replica = self.replicas.get(&tp).ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
+        let (at, leader_epoch) = (replica.log.end(), replica.partition.assignment().leader_epoch);
+        batch::assign(&mut bytes, at, leader_epoch);
+        let batches = bytes.freeze();
+        let end = self.append(tp, &batches).map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
+        self.step(tp, Event::Appended { request, at, end, batches, deadline });
+        Ok(at)
+    }
+
+    /// A partition's records are acknowledged, or will not be.
+    pub(crate) fn produce_acknowledged(&mut self, request: u64, result: Result<(), ProduceError>) {
+        match self.produce_slots.remove(&request) {
+            Some(ProduceSlot::Client { produce, topic, partition }) => {
+                let error = match result {
+                    Ok(()) => ErrorCode::NONE,
+                    Err(ProduceError::NotLeader) => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+                    Err(ProduceError::TimedOut) => ErrorCode::REQUEST_TIMED_OUT,
+                };
+                let Some(pending) = self.produces.get_mut(&produce) else { return };
+                let entry = pending
+                    .response
+                    .responses
+                    .get_mut(topic)
+                    .and_then(|t| t.partition_responses.get_mut(partition));
+                if let Some(entry) = entry {
+                    entry.error_code = error.0;
+                    if error != ErrorCode::NONE {
+                        entry.base_offset = -1;
+                    }
+                }
+                pending.waiting -= 1;
+                if pending.waiting == 0
+                    && let Some(done) = self.produces.remove(&produce)
+                {
+                    let version = done.exchange.version;
+                    self.reply(&done.exchange, |e| done.response.encode(e, version));
+                }
+            }
+            Some(ProduceSlot::Coordinator { partition, token }) => {
+                self.coordinator_appended(partition, token, result.is_ok());
+            }
+            None => {}
+        }
+    }
+
+    /// KIP-951: who leads, and where, so that the client need not ask.
+    fn name_leader(
+        &self,
+        tp: TopicPartition,
+        entry: &mut PartitionProduceResponse,
+        endpoints: &mut Vec<NodeEndpoint>,
+    ) {
+        let Some(partition) = self.image.partition(tp) else { return };
+        let Some((id, member)) = partition.leader.and_then(|id| Some((id, self.image.members.get(&id)?))) else { return };
+        entry.current_leader = LeaderIdAndEpoch { leader_id: id.0, leader_epoch: partition.leader_epoch.0 };
+        if !endpoints.iter().any(|e| e.node_id == id.0) {
+            endpoints.push(NodeEndpoint {
+                node_id: id.0,
+                host: member.address.host.clone(),
+                port: i32::from(member.address.kafka_port),
+                rack: None,
+            });
+        }
+    }
+}
