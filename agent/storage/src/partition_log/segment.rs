@@ -151,24 +151,27 @@ impl Segment {
         self.log.set_len(self.size)
     }
 
-    /// Where each epoch begins, as the index and the batches behind it tell; an epoch's first batch begins a stride.
-    pub(super) fn epochs(&self, mut seen: impl FnMut(LeaderEpoch, Offset)) -> io::Result<()> {
+    /// The epoch of each stride with its first offset and the one after its last; an epoch's first batch begins a stride.
+    pub(super) fn epochs(&self, mut seen: impl FnMut(LeaderEpoch, Offset, Offset)) -> io::Result<()> {
         for number in 0..self.index.len() {
             match self.index.get(number)? {
-                Some(entry) => seen(entry.epoch, self.base.plus(i64::from(entry.first))),
+                Some(entry) => {
+                    let at = |relative: u32| self.base.plus(i64::from(relative));
+                    seen(entry.epoch, at(entry.first), at(entry.end));
+                }
                 None => return self.epochs_of_batches(seen),
             }
         }
         if let Some(stride) = &self.stride {
-            seen(stride.epoch, stride.first);
+            seen(stride.epoch, stride.first, self.end);
         }
         Ok(())
     }
 
-    fn epochs_of_batches(&self, mut seen: impl FnMut(LeaderEpoch, Offset)) -> io::Result<()> {
+    fn epochs_of_batches(&self, mut seen: impl FnMut(LeaderEpoch, Offset, Offset)) -> io::Result<()> {
         let mut walk = Walk::new(&*self.log, 0, self.size, CHECK_BYTES);
         while let Some(header) = walk.peek()? {
-            seen(header.leader_epoch, header.base_offset);
+            seen(header.leader_epoch, header.base_offset, header.end());
             walk.skip(&header);
         }
         Ok(())
