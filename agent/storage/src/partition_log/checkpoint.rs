@@ -55,6 +55,15 @@ impl Checkpoint {
         if file.len()? > bytes.len() as u64 { file.set_len(bytes.len() as u64) } else { Ok(()) }
     }
 
+    /// Removes the buffered file: after a power cut it may hold parts of a generation that will be given again.
+    pub(super) fn forget_buffered(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        let path = dir.join(NEXT_NAME);
+        if disk.exists(&path) {
+            disk.remove_file(&path)?;
+        }
+        disk.sync_dir(dir)
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(FIXED_BYTES + self.epochs.len() * EPOCH_BYTES + 4);
         bytes.extend_from_slice(MAGIC);

@@ -61,11 +61,13 @@ pub(super) fn open(
         Trust::Nothing => log.checkpoint.end.min(log.sealed),
     };
     repair(&mut log, &bases, found.is_cut, known_to).map_err(io)?;
-    if found.is_cut {
+    if found.is_cut || trust == Trust::Nothing {
         // Later recoveries must believe neither epochs of records that are gone nor records that were removed.
         let end = log.end();
         log.active().log().sync_data().map_err(io)?;
-        log.checkpoint_durable_at(end).map_err(io)?;
+        log.checkpoint_durable_at(end)
+            .and_then(|()| Checkpoint::forget_buffered(&*log.disk, dir))
+            .map_err(io)?;
     }
     Ok(log)
 }

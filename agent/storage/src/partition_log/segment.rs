@@ -129,7 +129,7 @@ impl Segment {
             }
             self.open_stride(&header)?;
             let Some(stride) = &mut self.stride else { break };
-            let mut digest = stride.digest.clone();
+            let mut digest = stride.digest;
             if !walk.digest(&header, &mut digest)? {
                 break;
             }
