@@ -1,7 +1,9 @@
-//! `DATA/tree/snap.<zxid>`: a whole state in chunks. Written under a temporary name, so a name means a whole file.
+//! `DATA/tree/snap.<zxid>`: a whole state in chunks. Written under a temporary name, so a name means a whole
+//! file.
 //!
-//! Each chunk is compressed and stands behind its lengths and a CRC of both; a footer tells that all are there. A chunk at a
-//! time is in memory. Must not know: what the state is. Read first: [`SnapshotWriter`], [`SnapshotReader`].
+//! Each chunk is compressed and stands behind its lengths and a CRC of both; a footer tells that all are
+//! there. A chunk at a time is in memory. Must not know: what the state is. Read first: [`SnapshotWriter`],
+//! [`SnapshotReader`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -169,7 +171,8 @@ pub fn write(disk: &Arc<dyn Disk>, dir: &Path, zxid: i64, chunks: &[Bytes]) -> i
     writer.finish()
 }
 
-/// The newest snapshot that reads back whole: its zxid and chunks. Damaged ones are reported through `skipped`.
+/// The newest snapshot that reads back whole: its zxid and chunks. Damaged ones are reported through
+/// `skipped`.
 ///
 /// # Errors
 /// As listing the directory.

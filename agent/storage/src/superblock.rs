@@ -42,7 +42,8 @@ pub enum OpenError {
     },
     /// Another cluster's disk.
     #[error(
-        "{path}: belongs to cluster {found}, this member is of {expected}; use another --data directory, or move this one away"
+        "{path}: belongs to cluster {found}, this member is of {expected}; use another --data \
+         directory, or move this one away"
     )]
     ForeignCluster {
         /// Where.
@@ -54,7 +55,8 @@ pub enum OpenError {
     },
     /// Another member's disk.
     #[error(
-        "{path}: belongs to member {found}, this is member {expected}; use another --data directory, or move this one away"
+        "{path}: belongs to member {found}, this is member {expected}; use another --data directory, \
+         or move this one away"
     )]
     ForeignMember {
         /// Where.
@@ -66,7 +68,8 @@ pub enum OpenError {
     },
     /// A format of a later version.
     #[error(
-        "{path}: has data format {found}, this version reads {FORMAT_VERSION}; start it with the newer version that wrote it"
+        "{path}: has data format {found}, this version reads {FORMAT_VERSION}; start it with the \
+         newer version that wrote it"
     )]
     Newer {
         /// Where.
@@ -76,8 +79,8 @@ pub enum OpenError {
     },
     /// A format of an earlier version.
     #[error(
-        "{path}: has data format {found}, this version reads {FORMAT_VERSION}; start it with the version that wrote it, or \
-         remove the data directory to refill this member from its peers"
+        "{path}: has data format {found}, this version reads {FORMAT_VERSION}; start it with the \
+         version that wrote it, or remove the data directory to refill this member from its peers"
     )]
     Older {
         /// Where.
@@ -87,7 +90,8 @@ pub enum OpenError {
     },
     /// Neither copy reads back.
     #[error(
-        "{path}: both copies are damaged; restore the file, or remove the data directory to refill this member from its peers"
+        "{path}: both copies are damaged; restore the file, or remove the data directory to refill \
+         this member from its peers"
     )]
     Damaged {
         /// Where.

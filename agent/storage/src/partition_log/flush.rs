@@ -1,4 +1,5 @@
-//! What is durable of a log, and what a flush must cover to make the rest so. Flushes run elsewhere; one at a time per log.
+//! What is durable of a log, and what a flush must cover to make the rest so. Flushes run elsewhere; one at a
+//! time per log.
 //!
 //! Read first: [`FlushPoint`], [`PartitionLog::begin_flush`].
 
@@ -35,7 +36,8 @@ pub struct FlushPoint {
 
 impl PartitionLog {
     /// The files to flush so that everything up to [`PartitionLog::end`] is durable. Give the point to
-    /// [`PartitionLog::finish_flush`] when all of them are. `None` if nothing waits, or while a flush is in flight.
+    /// [`PartitionLog::finish_flush`] when all of them are. `None` if nothing waits, or while a flush is in
+    /// flight.
     pub fn begin_flush(&mut self) -> Option<(Vec<Arc<dyn DiskFile>>, FlushPoint)> {
         let end = self.end();
         if self.flushing.in_flight.is_some() || (self.durable >= end && self.flushing.closed.is_empty()) {
@@ -88,8 +90,8 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Writes down, durably, what the batches do not tell: the durable end, the log start, epochs without records. What a
-    /// recovery must check grows with what was flushed since.
+    /// Writes down, durably, what the batches do not tell: the durable end, the log start, epochs without
+    /// records. What a recovery must check grows with what was flushed since.
     ///
     /// # Errors
     /// As the disk.

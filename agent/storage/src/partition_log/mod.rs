@@ -1,7 +1,8 @@
-//! One partition's log on one disk: segments of record batches exactly as consumers get them, so stock tools read the files.
+//! One partition's log on one disk: segments of record batches exactly as consumers get them, so stock tools
+//! read the files.
 //!
-//! Must not know: who leads, what is committed. Read first: [`PartitionLog`], `segment::Segment`; then `open` for what a crash
-//! may leave.
+//! Must not know: who leads, what is committed. Read first: [`PartitionLog`], `segment::Segment`; then `open`
+//! for what a crash may leave.
 
 mod checkpoint;
 mod error;
@@ -44,9 +45,11 @@ pub struct LogConfig {
     pub segment_bytes: u64,
     /// A segment is closed when its first record is older, milliseconds (`segment.ms`).
     pub segment_ms: i64,
-    /// Closed segments whose newest record is older are deleted, milliseconds; -1 keeps them (`retention.ms`).
+    /// Closed segments whose newest record is older are deleted, milliseconds; -1 keeps them
+    /// (`retention.ms`).
     pub retention_ms: i64,
-    /// Closed segments are deleted while the rest is at least this large, bytes; -1 keeps them (`retention.bytes`).
+    /// Closed segments are deleted while the rest is at least this large, bytes; -1 keeps them
+    /// (`retention.bytes`).
     pub retention_bytes: i64,
 }
 
@@ -65,10 +68,11 @@ impl Default for LogConfig {
 /// How far the files can be trusted at open. Damage below the durable end is an error in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// The process died or stopped under the same kernel: what was written is there. Only what the index does not cover yet is
-    /// read, so the time does not grow with the data.
+    /// The process died or stopped under the same kernel: what was written is there. Only what the index does
+    /// not cover yet is read, so the time does not grow with the data.
     PageCache,
-    /// Power may have gone: every batch above the durable end is checked, and the log is cut at the first bad one.
+    /// Power may have gone: every batch above the durable end is checked, and the log is cut at the first bad
+    /// one.
     Nothing,
 }
 
@@ -105,7 +109,8 @@ impl PartitionLog {
     /// Opens the log in a directory, making it if needed.
     ///
     /// # Errors
-    /// The disk refuses, or what was durable is damaged or gone. A torn tail above the durable end is cut, never an error.
+    /// The disk refuses, or what was durable is damaged or gone. A torn tail above the durable end is cut,
+    /// never an error.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, config: LogConfig, trust: Trust) -> Result<Self, LogError> {
         open::open(disk, dir, config, trust)
     }
@@ -145,8 +150,8 @@ impl PartitionLog {
         &self.epochs
     }
 
-    /// Where a log of this content ends for an epoch: the largest known epoch that is not above it, and where the next one
-    /// begins (KIP-101, KIP-279). `None` if every known epoch is above it.
+    /// Where a log of this content ends for an epoch: the largest known epoch that is not above it, and where
+    /// the next one begins (KIP-101, KIP-279). `None` if every known epoch is above it.
     pub fn epoch_end(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
         let next = self.epochs.partition_point(|(known, _)| *known <= epoch);
         let (known, _) = self.epochs.get(next.checked_sub(1)?)?;
@@ -159,7 +164,8 @@ impl PartitionLog {
         self.epochs.get(next.checked_sub(1)?).map(|(epoch, _)| *epoch)
     }
 
-    /// Notes that an epoch begins at the log's end, though no record of it exists yet. A process crash keeps it.
+    /// Notes that an epoch begins at the log's end, though no record of it exists yet. A process crash keeps
+    /// it.
     ///
     /// # Errors
     /// As the disk.
@@ -169,12 +175,12 @@ impl PartitionLog {
         self.checkpoint_buffered().map_err(|error| self.io(error))
     }
 
-    /// Appends whole batches whose offsets follow the end; they are in the page cache when this returns. `batches` may span
-    /// several segments.
+    /// Appends whole batches whose offsets follow the end; they are in the page cache when this returns.
+    /// `batches` may span several segments.
     ///
     /// # Errors
-    /// The bytes are not batches that follow the end, or the disk refuses (out of space, most often): the log then ends where
-    /// [`PartitionLog::end`] says, at a whole batch.
+    /// The bytes are not batches that follow the end, or the disk refuses (out of space, most often): the log
+    /// then ends where [`PartitionLog::end`] says, at a whole batch.
     pub fn append(&mut self, batches: &Bytes) -> Result<(), LogError> {
         let headers: Vec<(usize, BatchHeader)> = batch::headers(batches).collect();
         let (mut expected, mut covered) = (self.end(), 0);
@@ -220,11 +226,12 @@ impl PartitionLog {
         assert!(self.epochs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "{:?}", self.epochs);
     }
 
-    /// Whole batches from the one that holds `from` on, up to about `bytes_max`; at least one if there is any below `to`. What
-    /// comes from disk has its CRC checked.
+    /// Whole batches from the one that holds `from` on, up to about `bytes_max`; at least one if there is any
+    /// below `to`. What comes from disk has its CRC checked.
     ///
     /// # Errors
-    /// As the disk, `OutOfRange` for an offset outside the log, `Damaged` if the batch there does not read back.
+    /// As the disk, `OutOfRange` for an offset outside the log, `Damaged` if the batch there does not read
+    /// back.
     pub fn read(&self, from: Offset, to: Offset, bytes_max: usize) -> Result<Chunk, LogError> {
         if from < self.log_start || from > self.end() {
             return Err(LogError::OutOfRange { offset: from, start: self.log_start, end: self.end() });
@@ -276,8 +283,8 @@ impl PartitionLog {
         self.tail_bytes = 0;
     }
 
-    /// The first batch that holds a record with a timestamp of at least `timestamp`, milliseconds; the caller looks for the
-    /// record inside. In a batch with records below the log start, those do not count.
+    /// The first batch that holds a record with a timestamp of at least `timestamp`, milliseconds; the caller
+    /// looks for the record inside. In a batch with records below the log start, those do not count.
     ///
     /// # Errors
     /// As the disk; `Damaged` if the batch does not read back.

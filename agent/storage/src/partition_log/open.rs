@@ -1,7 +1,8 @@
 //! Opening a log: what a crash may leave, and what it may not.
 //!
-//! Segments wholly below the log start are garbage of an interrupted deletion. Behind the first batch that does not read back,
-//! or the first gap, nothing counts; if that is below the durable end, it is damage and nothing is touched (the PAR rule).
+//! Segments wholly below the log start are garbage of an interrupted deletion. Behind the first batch that
+//! does not read back, or the first gap, nothing counts; if that is below the durable end, it is damage and
+//! nothing is touched (the PAR rule).
 
 use std::collections::VecDeque;
 use std::io;
@@ -62,7 +63,8 @@ pub(super) fn open(
     };
     repair(&mut log, &bases, found.is_cut, known_to).map_err(io)?;
     if found.is_cut || trust == Trust::Nothing {
-        // Later recoveries must believe neither epochs of records that are gone nor records that were removed.
+        // Later recoveries must believe neither epochs of records that are gone nor records that were
+        // removed.
         let end = log.end();
         log.active().log().sync_data().map_err(io)?;
         log.checkpoint_durable_at(end)
@@ -83,7 +85,8 @@ fn prepare(disk: &dyn Disk, dir: &Path) -> io::Result<(Checkpoint, Vec<Offset>)>
     };
     let garbage = bases.iter().skip(1).take_while(|next| **next <= checkpoint.log_start).count();
     if garbage > 0 {
-        // The log start may have been read from a file that no flush covered; nothing goes before it is durable.
+        // The log start may have been read from a file that no flush covered; nothing goes before it is
+        // durable.
         checkpoint.write_durable(disk, dir)?;
     }
     for base in bases.drain(..garbage) {
@@ -130,8 +133,8 @@ fn repair(log: &mut PartitionLog, bases: &[Offset], is_cut: bool, known_to: Offs
     let mut epochs: Vec<(LeaderEpoch, Offset)> = std::mem::take(&mut log.epochs);
     for segment in log.segments.iter().filter(|s| s.end > known_to || known_to == Offset::ZERO) {
         segment.epochs(|epoch, first, end| {
-            // Records are the truth: a later epoch cannot have begun among those of an earlier one (it began behind a cut
-            // that a power cut undid).
+            // Records are the truth: a later epoch cannot have begun among those of an earlier one (it began
+            // behind a cut that a power cut undid).
             epochs.retain(|(known, start)| *known <= epoch || *start < first || *start >= end);
             note_epoch(&mut epochs, epoch, first);
         })?;

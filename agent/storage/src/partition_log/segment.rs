@@ -95,7 +95,8 @@ impl Segment {
         })
     }
 
-    /// Opens a segment up to its first batch that is cut off, out of order or damaged. True if something follows it there.
+    /// Opens a segment up to its first batch that is cut off, out of order or damaged. True if something
+    /// follows it there.
     pub(super) fn open(disk: &dyn Disk, dir: &Path, base: Offset, check: Check) -> io::Result<(Self, bool)> {
         let mut segment = Self::empty(disk, dir, base)?;
         let length = segment.log.len()?;
@@ -106,7 +107,8 @@ impl Segment {
         Ok((segment, damaged))
     }
 
-    /// The last entry tells whether the index belongs to this file; the others are checked when they are used.
+    /// The last entry tells whether the index belongs to this file; the others are checked when they are
+    /// used.
     fn index_is_good(&self, length: u64) -> io::Result<bool> {
         Ok(match self.index.last()? {
             Some(last) => u64::from(last.end_position) <= length && last.first < last.end,
@@ -114,7 +116,8 @@ impl Segment {
         })
     }
 
-    /// Takes the state from the index, then from the batches behind it. True if no whole, good batch stands at the end found.
+    /// Takes the state from the index, then from the batches behind it. True if no whole, good batch stands
+    /// at the end found.
     fn rewind(&mut self, length: u64) -> io::Result<bool> {
         let last = self.index.last()?;
         self.size = last.map_or(0, |entry| u64::from(entry.end_position));
@@ -151,7 +154,8 @@ impl Segment {
         self.log.set_len(self.size)
     }
 
-    /// The epoch of each stride with its first offset and the one after its last; an epoch's first batch begins a stride.
+    /// The epoch of each stride with its first offset and the one after its last; an epoch's first batch
+    /// begins a stride.
     pub(super) fn epochs(&self, mut seen: impl FnMut(LeaderEpoch, Offset, Offset)) -> io::Result<()> {
         for number in 0..self.index.len() {
             match self.index.get(number)? {
@@ -219,7 +223,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Makes sure that a stride is open for the next batch: its own one if the last is long enough or of another epoch.
+    /// Makes sure that a stride is open for the next batch: its own one if the last is long enough or of
+    /// another epoch.
     fn open_stride(&mut self, next: &BatchHeader) -> io::Result<()> {
         let complete = self.stride.as_ref().is_some_and(|stride| {
             self.size - stride.start >= INDEX_INTERVAL_BYTES as u64 || stride.epoch != next.leader_epoch
@@ -283,8 +288,8 @@ impl Segment {
         Ok(None)
     }
 
-    /// Whole batches from the one that holds `from` on, none that begins at or above `to`. `Err(InvalidData)` if the first one
-    /// is damaged; a damaged one behind good ones ends the piece.
+    /// Whole batches from the one that holds `from` on, none that begins at or above `to`. `Err(InvalidData)`
+    /// if the first one is damaged; a damaged one behind good ones ends the piece.
     pub(super) fn read(
         &self,
         from: Offset,

@@ -174,7 +174,8 @@ fn a_crash_in_the_middle_of_any_operation_is_survived() {
             let (mut sure, mut failed) = (Vec::new(), None);
             while failed.is_none() {
                 sure.clone_from(&pair.model);
-                // A step that fails may have had its effect or not; what was durable before and after it must stay.
+                // A step that fails may have had its effect or not; what was durable before and after it must
+                // stay.
                 let durable = pair.log.durable_end().get();
                 failed = pair.step(&mut random).err().map(|_| durable);
             }
@@ -228,7 +229,8 @@ fn rot_below_the_durable_end_is_refused_and_above_it_is_cut() {
         disk.flip_bit(&segment_path(base as i64), (damaged - base) * 1000 + 80, 1);
         let open = try_open(&disk, Trust::Nothing);
         if durable as u64 / 12 * 12 > base {
-            // A closed segment that is durable as a whole is not read at open; reads and verification find the damage.
+            // A closed segment that is durable as a whole is not read at open; reads and verification find
+            // the damage.
             assert!(open.is_ok());
         } else {
             let error = open.err().expect("rot is refused");

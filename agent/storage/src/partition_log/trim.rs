@@ -1,4 +1,5 @@
-//! What makes a log shorter: cuts at its end after a change of leader, deletion at its start by retention or by order.
+//! What makes a log shorter: cuts at its end after a change of leader, deletion at its start by retention or
+//! by order.
 //!
 //! What goes is told to the disk first, durably: a crash in the middle then finds garbage, not a hole.
 
@@ -17,7 +18,8 @@ impl PartitionLog {
     /// As the disk.
     pub fn truncate(&mut self, to: Offset) -> Result<(), LogError> {
         if to >= self.end() {
-            // Epochs that began at the end without a record go, too: the cache may not know more than the log (K12).
+            // Epochs that began at the end without a record go, too: the cache may not know more than the log
+            // (K12).
             self.epochs.retain(|(_, start)| *start < to);
             return self.checkpoint_buffered().map_err(|error| self.io(error));
         }
@@ -33,8 +35,8 @@ impl PartitionLog {
         self.sealed = self.sealed.min(to);
         self.log_start = self.log_start.min(to);
         self.epochs.retain(|(_, start)| *start < to);
-        // Before anything goes: a crash must not find less than what the disk says to be durable, nor believe epochs of records
-        // that others replaced.
+        // Before anything goes: a crash must not find less than what the disk says to be durable, nor believe
+        // epochs of records that others replaced.
         self.checkpoint_durable_at(to)?;
         while self.segments.len() > 1
             && let Some(last) = self.segments.pop_back_if(|last| last.base >= to)
@@ -55,13 +57,15 @@ impl PartitionLog {
             self.tail_bytes -= piece.len();
         }
         self.check();
-        // A cut stays cut: what was removed must not come back, neither alone nor behind what is appended from now on.
+        // A cut stays cut: what was removed must not come back, neither alone nor behind what is appended
+        // from now on.
         self.active().log().sync_data()?;
         self.disk.sync_dir(&self.dir)?;
         self.checkpoint_buffered()
     }
 
-    /// Drops everything and begins anew at an offset: for a follower whose leader no longer has what comes next.
+    /// Drops everything and begins anew at an offset: for a follower whose leader no longer has what comes
+    /// next.
     ///
     /// # Errors
     /// As the disk.
@@ -84,7 +88,8 @@ impl PartitionLog {
         self.start_segment(offset)
     }
 
-    /// Deletes closed segments by age and size, none that holds records at or above `limit`. True if the log start moved.
+    /// Deletes closed segments by age and size, none that holds records at or above `limit`. True if the log
+    /// start moved.
     ///
     /// # Errors
     /// As the disk.
@@ -136,7 +141,8 @@ impl PartitionLog {
         if gone == 0 {
             return self.checkpoint_buffered();
         }
-        // Before anything goes: names come back in any order after a power cut, and must then be known to be garbage.
+        // Before anything goes: names come back in any order after a power cut, and must then be known to be
+        // garbage.
         let end = self.end();
         self.checkpoint_durable_at(end)?;
         for segment in self.segments.drain(..gone) {
