@@ -40,7 +40,7 @@ pub enum LogError {
         /// The offset after the last one.
         end: Offset,
     },
-    /// Bytes that are not whole batches which continue the log. Nothing was appended.
+    /// Bytes that are not whole batches which continue the log, in offsets and epochs. Nothing was appended.
     #[error("the bytes to append are not whole batches from offset {expected} on")]
     NotContiguous {
         /// The log's end.

@@ -175,8 +175,8 @@ impl PartitionLog {
         self.checkpoint_buffered().map_err(|error| self.io(error))
     }
 
-    /// Appends whole batches whose offsets follow the end; they are in the page cache when this returns.
-    /// `batches` may span several segments.
+    /// Appends whole batches whose offsets follow the end, and whose epochs are not below those before;
+    /// they are in the page cache when this returns. `batches` may span several segments.
     ///
     /// # Errors
     /// The bytes are not batches that follow the end, or the disk refuses (out of space, most often): the log
@@ -184,9 +184,10 @@ impl PartitionLog {
     pub fn append(&mut self, batches: &Bytes) -> Result<(), LogError> {
         let headers: Vec<(usize, BatchHeader)> = batch::headers(batches).collect();
         let (mut expected, mut covered) = (self.end(), 0);
+        let mut epoch = self.segments.iter().rev().find_map(|s| s.epoch_span).map(|(_, last)| last);
         let contiguous = headers.iter().all(|(at, header)| {
-            let follows = header.base_offset == expected;
-            (expected, covered) = (header.end(), at + header.size);
+            let follows = header.base_offset == expected && epoch <= Some(header.leader_epoch);
+            (expected, covered, epoch) = (header.end(), at + header.size, Some(header.leader_epoch));
             follows
         });
         if !contiguous || covered != batches.len() {

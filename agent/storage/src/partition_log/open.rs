@@ -111,6 +111,11 @@ fn load(disk: &dyn Disk, dir: &Path, bases: &[Offset], sealed: Offset, trust: Tr
         let is_sealed = bases.get(index + 1).is_some_and(|next| *next <= sealed);
         let check = if trust == Trust::Nothing && !is_sealed { Check::All } else { Check::Tail };
         let (segment, is_damaged) = Segment::open(disk, dir, *base, check)?;
+        // Epochs never fall along a log: a segment that was cut off came back behind what replaced it.
+        let before = segments.iter().rev().find_map(|s| s.epoch_span).map(|(_, last)| last);
+        if before.zip(segment.epoch_span).is_some_and(|(before, (first, _))| first < before) {
+            return Ok(Found { segments, is_cut: true });
+        }
         segments.push_back(segment);
         if is_damaged {
             return Ok(Found { segments, is_cut: true });

@@ -28,6 +28,8 @@ pub(super) struct Segment {
     /// The greatest timestamp, milliseconds; -1 for none.
     pub(super) max_timestamp: i64,
     first_timestamp: Option<i64>,
+    /// The epochs of the first and the last batch.
+    pub(super) epoch_span: Option<(LeaderEpoch, LeaderEpoch)>,
     log: Arc<dyn DiskFile>,
     index: Index,
     stride: Option<Stride>,
@@ -89,6 +91,7 @@ impl Segment {
             size: 0,
             max_timestamp: -1,
             first_timestamp: None,
+            epoch_span: None,
             log: disk.open(&path(dir, base, "log"), Access::Buffered)?,
             index: Index::open(disk, &path(dir, base, "idx"))?,
             stride: None,
@@ -125,9 +128,14 @@ impl Segment {
         self.max_timestamp = last.map_or(-1, |entry| entry.max_timestamp);
         self.stride = None;
         let log = self.log.clone();
+        let first = Walk::new(&*log, 0, self.size, LOOK_BYTES).peek()?;
+        self.first_timestamp = first.map(|header| header.base_timestamp);
+        self.epoch_span = first.zip(last).map(|(header, entry)| (header.leader_epoch, entry.epoch));
         let mut walk = Walk::new(&*log, self.size, length, CHECK_BYTES);
         while let Some(header) = walk.peek()? {
-            if header.base_offset != self.end {
+            // Epochs never fall along a log: what was cut and came back ends it, too.
+            if header.base_offset != self.end || self.epoch_span.is_some_and(|(_, e)| header.leader_epoch < e)
+            {
                 break;
             }
             self.open_stride(&header)?;
@@ -144,8 +152,6 @@ impl Segment {
         if self.stride.as_ref().is_some_and(|stride| stride.start == self.size) {
             self.stride = None;
         }
-        self.first_timestamp =
-            Walk::new(&*log, 0, self.size, LOOK_BYTES).peek()?.map(|header| header.base_timestamp);
         Ok(self.size < length)
     }
 
@@ -258,6 +264,8 @@ impl Segment {
         self.size += header.size as u64;
         self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
         self.first_timestamp.get_or_insert(header.base_timestamp);
+        let (first, _) = self.epoch_span.unwrap_or((header.leader_epoch, header.leader_epoch));
+        self.epoch_span = Some((first, header.leader_epoch));
     }
 
     /// Completes the index of a segment that gets no more batches.

@@ -313,7 +313,9 @@ fn what_does_not_continue_the_log_is_refused() {
     let gap = batch_at(4, 1, 0, 10, 0);
     let cut = batch_at(3, 1, 0, 10, 0).slice(..70);
     let trailing = Bytes::from([&batch_at(3, 1, 0, 10, 0)[..], b"x"].concat());
-    for bytes in [gap, cut, trailing] {
+    log.append(&Bytes::new()).expect("nothing is no error");
+    let fallen = Bytes::from([&batch_at(3, 1, 2, 10, 0)[..], &batch_at(4, 1, 1, 10, 0)].concat());
+    for bytes in [gap, cut, trailing, fallen] {
         assert!(matches!(log.append(&bytes), Err(LogError::NotContiguous { expected: Offset(3) })));
     }
     assert_eq!(log.end(), Offset(3));
