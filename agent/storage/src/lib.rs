@@ -1,7 +1,7 @@
 //! The durable side of a member: the write-ahead log, partition logs, superblock and snapshot files.
 //!
-//! Must not know: what a record or a snapshot means. Everything goes through [`disk::Disk`]; nothing here waits, spawns or
-//! reads a clock. One flush that fails is final: it is reported, never retried and trusted.
+//! Must not know: what a record or a snapshot means. Everything goes through [`disk::Disk`]; nothing here
+//! waits, spawns or reads a clock. One flush that fails is final: it is reported, never retried and trusted.
 //! Read first: [`disk::Disk`], [`wal::Wal`], [`partition_log::PartitionLog`].
 #![forbid(unsafe_code)]
 

@@ -2,12 +2,13 @@
 //!
 //! Read first: [`Superblock`], [`OpenError`].
 
+use std::cmp::Ordering;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use streamkeeper_base::{ClusterId, Incarnation, MemberId};
 
-use crate::disk::{Access, BLOCK, Disk};
+use crate::disk::{Access, BLOCK, Disk, create_dir_durable, replace_file};
 
 const MAGIC: &[u8; 8] = b"SKEEPER1";
 /// The format this version writes; it reads no other.
@@ -41,7 +42,8 @@ pub enum OpenError {
     },
     /// Another cluster's disk.
     #[error(
-        "{path}: belongs to cluster {found}, this member is of {expected}; use another --data directory, or move this one away"
+        "{path}: belongs to cluster {found}, this member is of {expected}; use another --data \
+         directory, or move this one away"
     )]
     ForeignCluster {
         /// Where.
@@ -53,7 +55,8 @@ pub enum OpenError {
     },
     /// Another member's disk.
     #[error(
-        "{path}: belongs to member {found}, this is member {expected}; use another --data directory, or move this one away"
+        "{path}: belongs to member {found}, this is member {expected}; use another --data directory, \
+         or move this one away"
     )]
     ForeignMember {
         /// Where.
@@ -63,11 +66,23 @@ pub enum OpenError {
         /// Ours.
         expected: MemberId,
     },
-    /// Another format.
+    /// A format of a later version.
     #[error(
-        "{path}: has data format {found}, this version reads {FORMAT_VERSION}; start it with the version that wrote it"
+        "{path}: has data format {found}, this version reads {FORMAT_VERSION}; start it with the \
+         newer version that wrote it"
     )]
-    Format {
+    Newer {
+        /// Where.
+        path: PathBuf,
+        /// What was found.
+        found: u32,
+    },
+    /// A format of an earlier version.
+    #[error(
+        "{path}: has data format {found}, this version reads {FORMAT_VERSION}; start it with the \
+         version that wrote it, or remove the data directory to refill this member from its peers"
+    )]
+    Older {
         /// Where.
         path: PathBuf,
         /// What was found.
@@ -75,7 +90,8 @@ pub enum OpenError {
     },
     /// Neither copy reads back.
     #[error(
-        "{path}: both copies are damaged; restore the file, or remove the data directory to refill this member from its peers"
+        "{path}: both copies are damaged; restore the file, or remove the data directory to refill \
+         this member from its peers"
     )]
     Damaged {
         /// Where.
@@ -101,8 +117,10 @@ pub fn read(disk: &dyn Disk, data: &Path) -> Result<Option<(Superblock, u64)>, O
             continue;
         }
         if let Some((superblock, generation, version)) = decode(&block) {
-            if version != FORMAT_VERSION {
-                return Err(OpenError::Format { path, found: version });
+            match version.cmp(&FORMAT_VERSION) {
+                Ordering::Greater => return Err(OpenError::Newer { path, found: version }),
+                Ordering::Less => return Err(OpenError::Older { path, found: version }),
+                Ordering::Equal => {}
             }
             if newest.as_ref().is_none_or(|(_, g)| *g < generation) {
                 newest = Some((superblock, generation));
@@ -117,13 +135,18 @@ pub fn read(disk: &dyn Disk, data: &Path) -> Result<Option<(Superblock, u64)>, O
 /// # Errors
 /// As the disk.
 pub fn write(disk: &dyn Disk, data: &Path, superblock: &Superblock, generation: u64) -> io::Result<()> {
-    disk.create_dir_all(data)?;
+    create_dir_durable(disk, data)?;
     let path = data.join("meta");
-    let is_new = !disk.exists(&path);
+    let block = encode(superblock, generation);
+    if !disk.exists(&path) {
+        // The first one is there as a whole or not at all.
+        return replace_file(disk, &path, &[&block[..], &block[..]].concat());
+    }
     let file = disk.open(&path, Access::Buffered)?;
-    file.write_at(&encode(superblock, generation), (generation % 2) * BLOCK as u64)?;
+    file.write_at(&block, (generation % 2) * BLOCK as u64)?;
     file.sync_data()?;
-    if is_new { disk.sync_dir(data) } else { Ok(()) }
+    // The name may be there without being durable, if the process died while it was made.
+    disk.sync_dir(data)
 }
 
 /// Refuses a disk that is not this member's.
@@ -183,7 +206,7 @@ fn decode(block: &[u8]) -> Option<(Superblock, u64, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::SimulatedDisk;
+    use crate::disk::{Crash, SimulatedDisk};
 
     fn superblock() -> Superblock {
         Superblock {
@@ -208,6 +231,41 @@ mod tests {
         assert_eq!(read(&disk, data).expect("one good copy"), Some((superblock(), 1)));
         disk.flip_bit(&data.join("meta"), BLOCK as u64 + 30, 1);
         assert!(matches!(read(&disk, data), Err(OpenError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_crash_in_the_middle_of_a_write_leaves_the_old_one_or_the_new_one() {
+        let data = Path::new("/data");
+        for seed in 0..200 {
+            let disk = SimulatedDisk::new(seed);
+            let written = seed % 3;
+            for generation in 1..=written {
+                write(&disk, data, &superblock(), generation).expect("a write");
+            }
+            disk.set_operations_left(Some(1 + seed % 7));
+            let is_done = write(&disk, data, &superblock(), written + 1).is_ok();
+            disk.crash(Crash::Power);
+            let found = read(&disk, data).expect("never damaged").map_or(0, |(_, generation)| generation);
+            assert!(found == written + 1 || (found == written && !is_done), "seed {seed}: {found}");
+        }
+    }
+
+    #[test]
+    fn another_format_is_refused_with_what_to_do() {
+        for (version, advice) in
+            [(FORMAT_VERSION + 1, "newer version"), (FORMAT_VERSION - 1, "remove the data")]
+        {
+            let disk = SimulatedDisk::new(1);
+            let data = Path::new("/data");
+            let mut block = encode(&superblock(), 1);
+            block[8..12].copy_from_slice(&version.to_be_bytes());
+            let crc = crate::crc32c(&block[..BLOCK - 4]);
+            block[BLOCK - 4..].copy_from_slice(&crc.to_be_bytes());
+            create_dir_durable(&disk, data).expect("a directory");
+            replace_file(&disk, &data.join("meta"), &block).expect("a write");
+            let error = read(&disk, data).expect_err("another format").to_string();
+            assert!(error.contains(advice), "{error}");
+        }
     }
 
     #[test]

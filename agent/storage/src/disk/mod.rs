@@ -1,4 +1,5 @@
-//! Files as the rest of storage sees them: real ones, ones in memory, or simulated ones that lose what was not flushed.
+//! Files as the rest of storage sees them: real ones, ones in memory, or simulated ones that lose what was
+//! not flushed.
 //!
 //! All three pass one suite. Must not know: what the files hold. Read first: [`Disk`], [`DiskFile`].
 
@@ -24,8 +25,8 @@ pub enum Access {
     Read,
     /// Existing or new, buffered: durable after [`DiskFile::sync_data`].
     Buffered,
-    /// Existing or new; each write is durable when it returns. Offsets and lengths are multiples of [`BLOCK`], and the buffer
-    /// should be aligned to it.
+    /// Existing or new; each write is durable when it returns. Offsets and lengths are multiples of
+    /// [`BLOCK`], and the buffer should be aligned to it.
     Synchronous,
 }
 
@@ -34,7 +35,8 @@ pub const BLOCK: usize = 4096;
 
 /// A directory tree. Paths are used as given.
 pub trait Disk: Send + Sync {
-    /// Opens a file. A new one keeps its name over a power cut only after [`Disk::sync_dir`] of its directory.
+    /// Opens a file. A new one keeps its name over a power cut only after [`Disk::sync_dir`] of its
+    /// directory.
     ///
     /// # Errors
     /// `NotFound` if its directory, or for [`Access::Read`] the file, does not exist.
@@ -66,7 +68,8 @@ pub trait DiskFile: Send + Sync {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
     /// Writes all of it at an offset.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Makes everything written durable. A failure is final: what was written may be lost (never retry and trust).
+    /// Makes everything written durable. A failure is final: what was written may be lost (never retry and
+    /// trust).
     fn sync_data(&self) -> io::Result<()>;
     /// Bytes in the file.
     fn len(&self) -> io::Result<u64>;
@@ -78,7 +81,8 @@ pub trait DiskFile: Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
 }
 
-/// Makes a directory and those above it, names included, so that a power cut keeps the way to what is flushed in it.
+/// Makes a directory and those above it, names included, so that a power cut keeps the way to what is flushed
+/// in it.
 ///
 /// # Errors
 /// As the disk.
@@ -94,8 +98,8 @@ pub fn create_dir_durable(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces a file as a whole: temporary name, write, flush, rename, flush of the directory. After a crash it is the old one
-/// or the new one.
+/// Replaces a file as a whole: temporary name, write, flush, rename, flush of the directory. After a crash it
+/// is the old one or the new one.
 ///
 /// # Errors
 /// As the disk.

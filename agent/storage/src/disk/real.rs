@@ -22,7 +22,8 @@ impl Disk for RealDisk {
             options.write(true).create(true).truncate(false);
         }
         if access == Access::Synchronous {
-            // One system call per commit and no dirty cache; file systems without direct IO get the same durability buffered.
+            // One system call per commit and no dirty cache; file systems without direct IO get the same
+            // durability buffered.
             let direct = options.clone().custom_flags(libc::O_DIRECT | libc::O_DSYNC).open(path);
             return match direct {
                 Ok(file) => Ok(Arc::new(RealFile(file))),
@@ -98,7 +99,8 @@ impl DiskFile for RealFile {
     }
 }
 
-/// The running kernel's boot id: the same id after a restart means that the page cache survived, so only the process died.
+/// The running kernel's boot id: the same id after a restart means that the page cache survived, so only the
+/// process died.
 ///
 /// # Errors
 /// As reading a small file of the kernel.

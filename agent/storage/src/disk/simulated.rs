@@ -1,9 +1,10 @@
 //! A disk whose unflushed parts a power cut loses or tears, with faults on command, all from one seed.
 //!
-//! The model (reference: ext4 in ordered mode, and worse): reads see every write at once; a power cut keeps, of what was not
-//! flushed, a random set of 512-byte sectors and a random length; of names that were not synchronized, a random prefix of the
-//! changes. A failed flush loses what it covered: later flushes succeed without it (fsyncgate, ATC'20).
-//! Must not know: what the files hold. Read first: [`SimulatedDisk`], `content::Content`.
+//! The model (reference: ext4 in ordered mode, and worse): reads see every write at once; a power cut keeps,
+//! of what was not flushed, a random set of 512-byte sectors and a random length; of names that were not
+//! synchronized, a random prefix of the changes. A failed flush loses what it covered: later flushes succeed
+//! without it (fsyncgate, ATC'20). Must not know: what the files hold. Read first: [`SimulatedDisk`],
+//! `content::Content`.
 
 mod content;
 
@@ -95,7 +96,8 @@ impl SimulatedDisk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The process or the machine dies: files opened before give errors from now on, and faults end, except limits of space.
+    /// The process or the machine dies: files opened before give errors from now on, and faults end, except
+    /// limits of space.
     pub fn crash(&self, crash: Crash) {
         let state = &mut *self.state();
         state.life += 1;
@@ -127,13 +129,15 @@ impl SimulatedDisk {
         }
     }
 
-    /// From now on files may grow by that many bytes in all; `None` for no limit. What is removed or cut is free again.
+    /// From now on files may grow by that many bytes in all; `None` for no limit. What is removed or cut is
+    /// free again.
     pub fn set_free_bytes(&self, free: Option<u64>) {
         self.state().faults.free_bytes = free;
     }
 
-    /// The power goes in the middle of that many-th changing operation from now (writes, flushes, changes of names; 1 is the
-    /// next): it and all that follow fail until [`SimulatedDisk::crash`]. For crash tests at every operation.
+    /// The power goes in the middle of that many-th changing operation from now (writes, flushes, changes of
+    /// names; 1 is the next): it and all that follow fail until [`SimulatedDisk::crash`]. For crash tests at
+    /// every operation.
     pub fn set_operations_left(&self, operations: Option<u64>) {
         self.state().faults.operations_left = operations;
     }
@@ -231,7 +235,8 @@ impl State {
         self.files.retain(|id, _| named.contains(id));
     }
 
-    /// Counts a changing operation. `Err` if the power is gone; `Ok(true)` if it goes in the middle of this one.
+    /// Counts a changing operation. `Err` if the power is gone; `Ok(true)` if it goes in the middle of this
+    /// one.
     fn count_operation(&mut self) -> io::Result<bool> {
         match &mut self.faults.operations_left {
             None => Ok(false),

@@ -1,7 +1,8 @@
-//! What a log's batches do not tell: log start, durable end, epochs without records. Two files beside the segments.
+//! What a log's batches do not tell: log start, durable end, epochs without records. Two files beside the
+//! segments.
 //!
-//! `checkpoint` is replaced as a whole and durable; `checkpoint.next` is written over without a flush, for what a process crash
-//! must not lose and a power cut may. The greater generation that reads back counts.
+//! `checkpoint` is replaced as a whole and durable; `checkpoint.next` is written over without a flush, for
+//! what a process crash must not lose and a power cut may. The greater generation that reads back counts.
 
 use std::io;
 use std::path::Path;
@@ -53,6 +54,16 @@ impl Checkpoint {
         let bytes = self.encode();
         file.write_at(&bytes, 0)?;
         if file.len()? > bytes.len() as u64 { file.set_len(bytes.len() as u64) } else { Ok(()) }
+    }
+
+    /// Removes the buffered file: after a power cut it may hold parts of a generation that will be given
+    /// again.
+    pub(super) fn forget_buffered(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        let path = dir.join(NEXT_NAME);
+        if disk.exists(&path) {
+            disk.remove_file(&path)?;
+        }
+        disk.sync_dir(dir)
     }
 
     fn encode(&self) -> Vec<u8> {

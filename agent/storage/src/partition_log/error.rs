@@ -18,8 +18,9 @@ pub enum LogError {
     },
     /// What was durable does not read back: rot, not a torn tail (the PAR rule). Nothing was changed.
     #[error(
-        "{path}: the log is damaged at offset {offset}, but everything below {durable} was durable; nothing is cut. Restore the \
-         file, or remove the directory to refill this partition from its other replicas"
+        "{path}: the log is damaged at offset {offset}, but everything below {durable} was durable; \
+         nothing is cut. Restore the file, or remove the directory to refill this partition from its \
+         other replicas"
     )]
     Damaged {
         /// The log's directory.
@@ -39,7 +40,7 @@ pub enum LogError {
         /// The offset after the last one.
         end: Offset,
     },
-    /// Bytes that are not whole batches which continue the log. Nothing was appended.
+    /// Bytes that are not whole batches which continue the log, in offsets and epochs. Nothing was appended.
     #[error("the bytes to append are not whole batches from offset {expected} on")]
     NotContiguous {
         /// The log's end.

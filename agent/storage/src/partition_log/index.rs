@@ -1,7 +1,8 @@
 //! `<base offset>.idx`: one entry per stride of at least 4 KiB of log, written when the stride is complete.
 //!
-//! It replaces Kafka's two index files, covers the fields of a batch's head that Kafka's CRC leaves out, and lets recovery and
-//! verification go in strides. Read with positioned reads; rebuildable, never trusted without its CRC.
+//! It replaces Kafka's two index files, covers the fields of a batch's head that Kafka's CRC leaves out, and
+//! lets recovery and verification go in strides. Read with positioned reads; rebuildable, never trusted
+//! without its CRC.
 
 use std::io;
 use std::path::Path;
@@ -122,8 +123,8 @@ impl Index {
         Ok(())
     }
 
-    /// How many entries at the front fulfil a condition that the later ones do not; 0 if a damaged entry is met: the walk then
-    /// begins at the segment's start.
+    /// How many entries at the front fulfil a condition that the later ones do not; 0 if a damaged entry is
+    /// met: the walk then begins at the segment's start.
     pub(super) fn partition_point(&self, condition: impl Fn(&Entry) -> bool) -> io::Result<u64> {
         let (mut low, mut high) = (0, self.len());
         while low < high {

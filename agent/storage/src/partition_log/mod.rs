@@ -1,14 +1,17 @@
-//! One partition's log on one disk: segments of record batches exactly as consumers get them, so stock tools read the files.
+//! One partition's log on one disk: segments of record batches exactly as consumers get them, so stock tools
+//! read the files.
 //!
-//! Must not know: who leads, what is committed. Read first: [`PartitionLog`], `segment::Segment`; then `open` for what a crash
-//! may leave.
+//! Must not know: who leads, what is committed. Read first: [`PartitionLog`], `segment::Segment`; then `open`
+//! for what a crash may leave.
 
 mod checkpoint;
 mod error;
+mod flush;
 mod index;
 mod open;
 mod producer_snapshot;
 mod segment;
+mod trim;
 mod walk;
 
 #[cfg(test)]
@@ -24,9 +27,11 @@ use streamkeeper_base::batch::{self, BatchHeader};
 use streamkeeper_base::limits::SEGMENT_BYTES_DEFAULT;
 use streamkeeper_base::{Durable, LeaderEpoch, Offset};
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::Disk;
 use checkpoint::Checkpoint;
 pub use error::LogError;
+pub use flush::FlushPoint;
+use flush::Flushing;
 pub use producer_snapshot::ProducerSnapshots;
 use segment::Segment;
 
@@ -40,9 +45,11 @@ pub struct LogConfig {
     pub segment_bytes: u64,
     /// A segment is closed when its first record is older, milliseconds (`segment.ms`).
     pub segment_ms: i64,
-    /// Closed segments whose newest record is older are deleted, milliseconds; -1 keeps them (`retention.ms`).
+    /// Closed segments whose newest record is older are deleted, milliseconds; -1 keeps them
+    /// (`retention.ms`).
     pub retention_ms: i64,
-    /// Closed segments are deleted while the rest is at least this large, bytes; -1 keeps them (`retention.bytes`).
+    /// Closed segments are deleted while the rest is at least this large, bytes; -1 keeps them
+    /// (`retention.bytes`).
     pub retention_bytes: i64,
 }
 
@@ -61,10 +68,11 @@ impl Default for LogConfig {
 /// How far the files can be trusted at open. Damage below the durable end is an error in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// The process died or stopped under the same kernel: what was written is there. Only what the index does not cover yet is
-    /// read, so the time does not grow with the data.
+    /// The process died or stopped under the same kernel: what was written is there. Only what the index does
+    /// not cover yet is read, so the time does not grow with the data.
     PageCache,
-    /// Power may have gone: every batch above the durable end is checked, and the log is cut at the first bad one.
+    /// Power may have gone: every batch above the durable end is checked, and the log is cut at the first bad
+    /// one.
     Nothing,
 }
 
@@ -88,27 +96,6 @@ pub struct PartitionLog {
     flushing: Flushing,
 }
 
-/// What is not known to be on disk.
-#[derive(Default)]
-struct Flushing {
-    /// Files written since the last flush that get no more appends.
-    closed: Vec<Arc<dyn DiskFile>>,
-    /// Files were made whose names no flush covered.
-    names: bool,
-    in_flight: Option<FlushPoint>,
-    /// Counts what makes a flush in flight say nothing about the log that is there now.
-    truncations: u64,
-}
-
-/// What a flush covers; given back when it is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FlushPoint {
-    end: Offset,
-    /// The base of the segment that took appends.
-    sealed: Offset,
-    truncations: u64,
-}
-
 /// What a read gives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chunk {
@@ -122,7 +109,8 @@ impl PartitionLog {
     /// Opens the log in a directory, making it if needed.
     ///
     /// # Errors
-    /// The disk refuses, or what was durable is damaged or gone. A torn tail above the durable end is cut, never an error.
+    /// The disk refuses, or what was durable is damaged or gone. A torn tail above the durable end is cut,
+    /// never an error.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, config: LogConfig, trust: Trust) -> Result<Self, LogError> {
         open::open(disk, dir, config, trust)
     }
@@ -162,8 +150,8 @@ impl PartitionLog {
         &self.epochs
     }
 
-    /// Where a log of this content ends for an epoch: the largest known epoch that is not above it, and where the next one
-    /// begins (KIP-101, KIP-279). `None` if every known epoch is above it.
+    /// Where a log of this content ends for an epoch: the largest known epoch that is not above it, and where
+    /// the next one begins (KIP-101, KIP-279). `None` if every known epoch is above it.
     pub fn epoch_end(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
         let next = self.epochs.partition_point(|(known, _)| *known <= epoch);
         let (known, _) = self.epochs.get(next.checked_sub(1)?)?;
@@ -176,7 +164,8 @@ impl PartitionLog {
         self.epochs.get(next.checked_sub(1)?).map(|(epoch, _)| *epoch)
     }
 
-    /// Notes that an epoch begins at the log's end, though no record of it exists yet. A process crash keeps it.
+    /// Notes that an epoch begins at the log's end, though no record of it exists yet. A process crash keeps
+    /// it.
     ///
     /// # Errors
     /// As the disk.
@@ -186,18 +175,19 @@ impl PartitionLog {
         self.checkpoint_buffered().map_err(|error| self.io(error))
     }
 
-    /// Appends whole batches whose offsets follow the end; they are in the page cache when this returns. `batches` may span
-    /// several segments.
+    /// Appends whole batches whose offsets follow the end, and whose epochs are not below those before;
+    /// they are in the page cache when this returns. `batches` may span several segments.
     ///
     /// # Errors
-    /// The bytes are not batches that follow the end, or the disk refuses (out of space, most often): the log then ends where
-    /// [`PartitionLog::end`] says, at a whole batch.
+    /// The bytes are not batches that follow the end, or the disk refuses (out of space, most often): the log
+    /// then ends where [`PartitionLog::end`] says, at a whole batch.
     pub fn append(&mut self, batches: &Bytes) -> Result<(), LogError> {
         let headers: Vec<(usize, BatchHeader)> = batch::headers(batches).collect();
         let (mut expected, mut covered) = (self.end(), 0);
+        let mut epoch = self.segments.iter().rev().find_map(|s| s.epoch_span).map(|(_, last)| last);
         let contiguous = headers.iter().all(|(at, header)| {
-            let follows = header.base_offset == expected;
-            (expected, covered) = (header.end(), at + header.size);
+            let follows = header.base_offset == expected && epoch <= Some(header.leader_epoch);
+            (expected, covered, epoch) = (header.end(), at + header.size, Some(header.leader_epoch));
             follows
         });
         if !contiguous || covered != batches.len() {
@@ -237,11 +227,12 @@ impl PartitionLog {
         assert!(self.epochs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "{:?}", self.epochs);
     }
 
-    /// Whole batches from the one that holds `from` on, up to about `bytes_max`; at least one if there is any below `to`. What
-    /// comes from disk has its CRC checked.
+    /// Whole batches from the one that holds `from` on, up to about `bytes_max`; at least one if there is any
+    /// below `to`. What comes from disk has its CRC checked.
     ///
     /// # Errors
-    /// As the disk, `OutOfRange` for an offset outside the log, `Damaged` if the batch there does not read back.
+    /// As the disk, `OutOfRange` for an offset outside the log, `Damaged` if the batch there does not read
+    /// back.
     pub fn read(&self, from: Offset, to: Offset, bytes_max: usize) -> Result<Chunk, LogError> {
         if from < self.log_start || from > self.end() {
             return Err(LogError::OutOfRange { offset: from, start: self.log_start, end: self.end() });
@@ -293,206 +284,8 @@ impl PartitionLog {
         self.tail_bytes = 0;
     }
 
-    /// Cuts every batch that ends above `to`; durable when this returns.
-    ///
-    /// # Errors
-    /// As the disk.
-    pub fn truncate(&mut self, to: Offset) -> Result<(), LogError> {
-        if to >= self.end() {
-            // Epochs that began at the end without a record go, too: the cache may not know more than the log (K12).
-            self.epochs.retain(|(_, start)| *start < to);
-            return self.checkpoint_buffered().map_err(|error| self.io(error));
-        }
-        // A batch that holds `to` in its middle goes as a whole.
-        let index = self.segments.partition_point(|s| s.base <= to).saturating_sub(1);
-        let boundary = self.segments.get(index).map_or(Ok(to), |s| s.boundary(to));
-        boundary.and_then(|to| self.truncate_files(to)).map_err(|error| self.io(error))
-    }
-
-    fn truncate_files(&mut self, to: Offset) -> io::Result<()> {
-        self.flushing.truncations += 1;
-        self.durable = self.durable.min(to);
-        self.sealed = self.sealed.min(to);
-        self.log_start = self.log_start.min(to);
-        self.epochs.retain(|(_, start)| *start < to);
-        // Before anything goes: a crash must not find less than what the disk says to be durable, nor believe epochs of records
-        // that others replaced.
-        self.checkpoint_durable_at(to)?;
-        while self.segments.len() > 1
-            && let Some(last) = self.segments.pop_back_if(|last| last.base >= to)
-        {
-            segment::remove(&*self.disk, &self.dir, last.base)?;
-        }
-        if self.active().base > to {
-            // The cut is below all there is.
-            let base = self.active().base;
-            segment::remove(&*self.disk, &self.dir, base)?;
-            self.segments.clear();
-            self.start_segment(to)?;
-        } else {
-            self.active().truncate(to)?;
-            self.sealed = self.sealed.min(self.active().base);
-        }
-        while let Some((_, piece)) = self.tail.pop_back_if(|(base, _)| *base >= to) {
-            self.tail_bytes -= piece.len();
-        }
-        self.check();
-        // A cut stays cut: what was removed must not come back, neither alone nor behind what is appended from now on.
-        self.active().log().sync_data()?;
-        self.disk.sync_dir(&self.dir)?;
-        self.checkpoint_buffered()
-    }
-
-    /// Drops everything and begins anew at an offset: for a follower whose leader no longer has what comes next.
-    ///
-    /// # Errors
-    /// As the disk.
-    pub fn restart_at(&mut self, offset: Offset) -> Result<(), LogError> {
-        self.flushing = Flushing { truncations: self.flushing.truncations + 1, ..Flushing::default() };
-        self.epochs.clear();
-        self.drop_tail();
-        self.log_start = offset;
-        self.durable = offset;
-        self.sealed = offset;
-        self.restart_files(offset).map_err(|error| self.io(error))
-    }
-
-    fn restart_files(&mut self, offset: Offset) -> io::Result<()> {
-        self.checkpoint_durable_at(offset)?;
-        while let Some(segment) = self.segments.pop_back() {
-            segment::remove(&*self.disk, &self.dir, segment.base)?;
-        }
-        self.disk.sync_dir(&self.dir)?;
-        self.start_segment(offset)
-    }
-
-    /// The files to flush so that everything up to [`PartitionLog::end`] is durable. Give the point to
-    /// [`PartitionLog::finish_flush`] when all of them are. `None` if nothing waits, or while a flush is in flight.
-    pub fn begin_flush(&mut self) -> Option<(Vec<Arc<dyn DiskFile>>, FlushPoint)> {
-        let end = self.end();
-        if self.flushing.in_flight.is_some() || (self.durable >= end && self.flushing.closed.is_empty()) {
-            return None;
-        }
-        let mut files = std::mem::take(&mut self.flushing.closed);
-        files.push(self.active().log());
-        if std::mem::take(&mut self.flushing.names) {
-            files.push(Arc::new(Names { disk: self.disk.clone(), dir: self.dir.clone() }));
-        }
-        let sealed = self.active().base;
-        let point = FlushPoint { end, sealed, truncations: self.flushing.truncations };
-        self.flushing.in_flight = Some(point);
-        Some((files, point))
-    }
-
-    /// The files of a [`PartitionLog::begin_flush`] are on disk. Gives the durable end.
-    pub fn finish_flush(&mut self, point: FlushPoint) -> Durable<Offset> {
-        if self.flushing.in_flight == Some(point) {
-            self.flushing.in_flight = None;
-        }
-        // What was cut and written again meanwhile is not what was flushed.
-        if point.truncations == self.flushing.truncations {
-            self.durable = self.durable.max(point.end);
-            self.sealed = self.sealed.max(point.sealed);
-        }
-        self.check();
-        Durable::flushed(self.durable)
-    }
-
-    /// Flushes at once and writes down that everything is durable: for a stop in good order.
-    ///
-    /// # Errors
-    /// As the disk; final, as any failed flush.
-    pub fn close(&mut self) -> Result<(), LogError> {
-        self.flush_all().map_err(|error| self.io(error))?;
-        self.save_checkpoint()
-    }
-
-    fn flush_all(&mut self) -> io::Result<()> {
-        self.active().seal()?;
-        // Files of a flush that is still in flight are among these.
-        for segment in self.segments.iter().filter(|s| s.end > self.sealed) {
-            segment.files().iter().try_for_each(|file| file.sync_data())?;
-        }
-        self.disk.sync_dir(&self.dir)?;
-        self.durable = self.end();
-        self.sealed = self.active().base;
-        self.flushing = Flushing { truncations: self.flushing.truncations, ..Flushing::default() };
-        Ok(())
-    }
-
-    /// Writes down, durably, what the batches do not tell: the durable end, the log start, epochs without records. What a
-    /// recovery must check grows with what was flushed since.
-    ///
-    /// # Errors
-    /// As the disk.
-    pub fn save_checkpoint(&mut self) -> Result<(), LogError> {
-        let end = self.end();
-        self.checkpoint_durable_at(end).map_err(|error| self.io(error))
-    }
-
-    /// Deletes closed segments by age and size, none that holds records at or above `limit`. True if the log start moved.
-    ///
-    /// # Errors
-    /// As the disk.
-    pub fn enforce_retention(&mut self, now_ms: i64, limit: Offset) -> Result<bool, LogError> {
-        let before = self.log_start;
-        let oldest_ms = now_ms.saturating_sub(self.config.retention_ms);
-        // Records without timestamps are not known to be old.
-        let is_old = |s: &Segment, c: &LogConfig| {
-            c.retention_ms >= 0 && s.max_timestamp >= 0 && s.max_timestamp < oldest_ms && s.end <= limit
-        };
-        let config = self.config;
-        if self.active().size > 0 && self.segments.iter().all(|s| is_old(s, &config)) {
-            // All of it is too old, the last segment included (Kafka rolls it first, too).
-            self.roll()?;
-        }
-        let (mut start, mut rest) = (self.log_start, self.size());
-        for segment in self.segments.iter().take(self.segments.len() - 1) {
-            rest -= segment.size;
-            let too_big = config.retention_bytes >= 0 && rest >= config.retention_bytes.cast_unsigned();
-            if !(is_old(segment, &config) || (too_big && segment.end <= limit)) {
-                break;
-            }
-            start = segment.end;
-        }
-        self.move_log_start(start)?;
-        Ok(self.log_start != before)
-    }
-
-    /// Makes `offset` the first readable one and deletes the segments wholly below it.
-    ///
-    /// # Errors
-    /// As the disk.
-    pub fn move_log_start(&mut self, offset: Offset) -> Result<(), LogError> {
-        let start = self.log_start.max(offset.min(self.end()));
-        if start == self.log_start {
-            return Ok(());
-        }
-        self.log_start = start;
-        // There is nothing below that could be lost.
-        self.durable = self.durable.max(start);
-        let kept = self.epochs.partition_point(|(_, s)| *s <= start).saturating_sub(1);
-        self.epochs.drain(..kept);
-        self.remove_below_start().map_err(|error| self.io(error))
-    }
-
-    fn remove_below_start(&mut self) -> io::Result<()> {
-        let (start, last) = (self.log_start, self.segments.len() - 1);
-        let gone = self.segments.iter().take(last).take_while(|s| s.end <= start).count();
-        if gone == 0 {
-            return self.checkpoint_buffered();
-        }
-        // Before anything goes: names come back in any order after a power cut, and must then be known to be garbage.
-        let end = self.end();
-        self.checkpoint_durable_at(end)?;
-        for segment in self.segments.drain(..gone) {
-            segment::remove(&*self.disk, &self.dir, segment.base)?;
-        }
-        Ok(())
-    }
-
-    /// The first batch that holds a record with a timestamp of at least `timestamp`, milliseconds; the caller looks for the
-    /// record inside. In a batch with records below the log start, those do not count.
+    /// The first batch that holds a record with a timestamp of at least `timestamp`, milliseconds; the caller
+    /// looks for the record inside. In a batch with records below the log start, those do not count.
     ///
     /// # Errors
     /// As the disk; `Damaged` if the batch does not read back.
@@ -584,29 +377,6 @@ impl PartitionLog {
         self.checkpoint_buffered()
     }
 
-    fn next_checkpoint(&mut self, end: Offset) -> Checkpoint {
-        self.checkpoint = Checkpoint {
-            generation: self.checkpoint.generation + 1,
-            log_start: self.log_start,
-            durable: self.durable.min(end),
-            sealed: self.sealed.min(end),
-            end,
-            epochs: self.epochs.clone(),
-        };
-        self.checkpoint.clone()
-    }
-
-    fn checkpoint_durable_at(&mut self, end: Offset) -> io::Result<()> {
-        let checkpoint = self.next_checkpoint(end);
-        checkpoint.write_durable(&*self.disk, &self.dir)
-    }
-
-    fn checkpoint_buffered(&mut self) -> io::Result<()> {
-        let end = self.end();
-        let checkpoint = self.next_checkpoint(end);
-        checkpoint.write_buffered(&*self.disk, &self.dir)
-    }
-
     fn io(&self, source: io::Error) -> LogError {
         LogError::Io { path: self.dir.clone(), source }
     }
@@ -616,34 +386,6 @@ impl PartitionLog {
             return LogError::Damaged { path: self.dir.clone(), offset, durable: self.durable };
         }
         self.io(error)
-    }
-}
-
-/// A directory's names as something to flush together with files.
-struct Names {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
-}
-
-impl DiskFile for Names {
-    fn read_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.disk.sync_dir(&self.dir)
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        Ok(0)
-    }
-
-    fn set_len(&self, _len: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

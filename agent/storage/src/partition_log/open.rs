@@ -1,7 +1,8 @@
 //! Opening a log: what a crash may leave, and what it may not.
 //!
-//! Segments wholly below the log start are garbage of an interrupted deletion. Behind the first batch that does not read back,
-//! or the first gap, nothing counts; if that is below the durable end, it is damage and nothing is touched (the PAR rule).
+//! Segments wholly below the log start are garbage of an interrupted deletion. Behind the first batch that
+//! does not read back, or the first gap, nothing counts; if that is below the durable end, it is damage and
+//! nothing is touched (the PAR rule).
 
 use std::collections::VecDeque;
 use std::io;
@@ -54,7 +55,22 @@ pub(super) fn open(
         tail_bytes: 0,
         flushing: Flushing::default(),
     };
-    repair(&mut log, &bases, found.is_cut).map_err(io)?;
+    // A checkpoint that no flush covered may tell epochs of records that did not survive as it did.
+    let known_to = match trust {
+        _ if found.is_cut => Offset::ZERO,
+        Trust::PageCache => log.checkpoint.end,
+        Trust::Nothing => log.checkpoint.end.min(log.sealed),
+    };
+    repair(&mut log, &bases, found.is_cut, known_to).map_err(io)?;
+    if found.is_cut || trust == Trust::Nothing {
+        // Later recoveries must believe neither epochs of records that are gone nor records that were
+        // removed.
+        let end = log.end();
+        log.active().log().sync_data().map_err(io)?;
+        log.checkpoint_durable_at(end)
+            .and_then(|()| Checkpoint::forget_buffered(&*log.disk, dir))
+            .map_err(io)?;
+    }
     Ok(log)
 }
 
@@ -67,8 +83,14 @@ fn prepare(disk: &dyn Disk, dir: &Path) -> io::Result<(Checkpoint, Vec<Offset>)>
         let start = bases.first().copied().unwrap_or(Offset::ZERO);
         return Ok((Checkpoint { log_start: start, durable: start, ..Checkpoint::default() }, bases));
     };
-    while bases.get(1).is_some_and(|next| *next <= checkpoint.log_start) {
-        segment::remove(disk, dir, bases.remove(0))?;
+    let garbage = bases.iter().skip(1).take_while(|next| **next <= checkpoint.log_start).count();
+    if garbage > 0 {
+        // The log start may have been read from a file that no flush covered; nothing goes before it is
+        // durable.
+        checkpoint.write_durable(disk, dir)?;
+    }
+    for base in bases.drain(..garbage) {
+        segment::remove(disk, dir, base)?;
     }
     Ok((checkpoint, bases))
 }
@@ -89,6 +111,11 @@ fn load(disk: &dyn Disk, dir: &Path, bases: &[Offset], sealed: Offset, trust: Tr
         let is_sealed = bases.get(index + 1).is_some_and(|next| *next <= sealed);
         let check = if trust == Trust::Nothing && !is_sealed { Check::All } else { Check::Tail };
         let (segment, is_damaged) = Segment::open(disk, dir, *base, check)?;
+        // Epochs never fall along a log: a segment that was cut off came back behind what replaced it.
+        let before = segments.iter().rev().find_map(|s| s.epoch_span).map(|(_, last)| last);
+        if before.zip(segment.epoch_span).is_some_and(|(before, (first, _))| first < before) {
+            return Ok(Found { segments, is_cut: true });
+        }
         segments.push_back(segment);
         if is_damaged {
             return Ok(Found { segments, is_cut: true });
@@ -98,7 +125,7 @@ fn load(disk: &dyn Disk, dir: &Path, bases: &[Offset], sealed: Offset, trust: Tr
 }
 
 /// Removes what does not count, completes the epochs, and remembers what no flush is known to cover.
-fn repair(log: &mut PartitionLog, bases: &[Offset], is_cut: bool) -> io::Result<()> {
+fn repair(log: &mut PartitionLog, bases: &[Offset], is_cut: bool, known_to: Offset) -> io::Result<()> {
     for base in bases.iter().skip(log.segments.len()).rev() {
         segment::remove(&*log.disk, &log.dir, *base)?;
     }
@@ -108,10 +135,14 @@ fn repair(log: &mut PartitionLog, bases: &[Offset], is_cut: bool) -> io::Result<
     if log.segments.is_empty() {
         log.start_segment(log.log_start)?;
     }
-    let known_to = if is_cut { Offset::ZERO } else { log.checkpoint.end };
     let mut epochs: Vec<(LeaderEpoch, Offset)> = std::mem::take(&mut log.epochs);
     for segment in log.segments.iter().filter(|s| s.end > known_to || known_to == Offset::ZERO) {
-        segment.epochs(|epoch, start| note_epoch(&mut epochs, epoch, start))?;
+        segment.epochs(|epoch, first, end| {
+            // Records are the truth: a later epoch cannot have begun among those of an earlier one (it began
+            // behind a cut that a power cut undid).
+            epochs.retain(|(known, start)| *known <= epoch || *start < first || *start >= end);
+            note_epoch(&mut epochs, epoch, first);
+        })?;
     }
     let start = log.log_start;
     let below = epochs.partition_point(|(_, s)| *s <= start).saturating_sub(1);

@@ -1,4 +1,5 @@
-//! `<offset>.snapshot`: the producers' state at an offset, opaque here, so that it need not be rebuilt from the first record.
+//! `<offset>.snapshot`: the producers' state at an offset, opaque here, so that it need not be rebuilt from
+//! the first record.
 //!
 //! Must not know: what the state is. A snapshot that does not read back is skipped: the log has everything.
 //! Read first: [`ProducerSnapshots`].

@@ -28,6 +28,8 @@ pub(super) struct Segment {
     /// The greatest timestamp, milliseconds; -1 for none.
     pub(super) max_timestamp: i64,
     first_timestamp: Option<i64>,
+    /// The epochs of the first and the last batch.
+    pub(super) epoch_span: Option<(LeaderEpoch, LeaderEpoch)>,
     log: Arc<dyn DiskFile>,
     index: Index,
     stride: Option<Stride>,
@@ -89,13 +91,15 @@ impl Segment {
             size: 0,
             max_timestamp: -1,
             first_timestamp: None,
+            epoch_span: None,
             log: disk.open(&path(dir, base, "log"), Access::Buffered)?,
             index: Index::open(disk, &path(dir, base, "idx"))?,
             stride: None,
         })
     }
 
-    /// Opens a segment up to its first batch that is cut off, out of order or damaged. True if something follows it there.
+    /// Opens a segment up to its first batch that is cut off, out of order or damaged. True if something
+    /// follows it there.
     pub(super) fn open(disk: &dyn Disk, dir: &Path, base: Offset, check: Check) -> io::Result<(Self, bool)> {
         let mut segment = Self::empty(disk, dir, base)?;
         let length = segment.log.len()?;
@@ -106,7 +110,8 @@ impl Segment {
         Ok((segment, damaged))
     }
 
-    /// The last entry tells whether the index belongs to this file; the others are checked when they are used.
+    /// The last entry tells whether the index belongs to this file; the others are checked when they are
+    /// used.
     fn index_is_good(&self, length: u64) -> io::Result<bool> {
         Ok(match self.index.last()? {
             Some(last) => u64::from(last.end_position) <= length && last.first < last.end,
@@ -114,7 +119,8 @@ impl Segment {
         })
     }
 
-    /// Takes the state from the index, then from the batches behind it. True if no whole, good batch stands at the end found.
+    /// Takes the state from the index, then from the batches behind it. True if no whole, good batch stands
+    /// at the end found.
     fn rewind(&mut self, length: u64) -> io::Result<bool> {
         let last = self.index.last()?;
         self.size = last.map_or(0, |entry| u64::from(entry.end_position));
@@ -122,14 +128,19 @@ impl Segment {
         self.max_timestamp = last.map_or(-1, |entry| entry.max_timestamp);
         self.stride = None;
         let log = self.log.clone();
+        let first = Walk::new(&*log, 0, self.size, LOOK_BYTES).peek()?;
+        self.first_timestamp = first.map(|header| header.base_timestamp);
+        self.epoch_span = first.zip(last).map(|(header, entry)| (header.leader_epoch, entry.epoch));
         let mut walk = Walk::new(&*log, self.size, length, CHECK_BYTES);
         while let Some(header) = walk.peek()? {
-            if header.base_offset != self.end {
+            // Epochs never fall along a log: what was cut and came back ends it, too.
+            if header.base_offset != self.end || self.epoch_span.is_some_and(|(_, e)| header.leader_epoch < e)
+            {
                 break;
             }
             self.open_stride(&header)?;
             let Some(stride) = &mut self.stride else { break };
-            let mut digest = stride.digest.clone();
+            let mut digest = stride.digest;
             if !walk.digest(&header, &mut digest)? {
                 break;
             }
@@ -141,8 +152,6 @@ impl Segment {
         if self.stride.as_ref().is_some_and(|stride| stride.start == self.size) {
             self.stride = None;
         }
-        self.first_timestamp =
-            Walk::new(&*log, 0, self.size, LOOK_BYTES).peek()?.map(|header| header.base_timestamp);
         Ok(self.size < length)
     }
 
@@ -151,24 +160,28 @@ impl Segment {
         self.log.set_len(self.size)
     }
 
-    /// Where each epoch begins, as the index and the batches behind it tell; an epoch's first batch begins a stride.
-    pub(super) fn epochs(&self, mut seen: impl FnMut(LeaderEpoch, Offset)) -> io::Result<()> {
+    /// The epoch of each stride with its first offset and the one after its last; an epoch's first batch
+    /// begins a stride.
+    pub(super) fn epochs(&self, mut seen: impl FnMut(LeaderEpoch, Offset, Offset)) -> io::Result<()> {
         for number in 0..self.index.len() {
             match self.index.get(number)? {
-                Some(entry) => seen(entry.epoch, self.base.plus(i64::from(entry.first))),
+                Some(entry) => {
+                    let at = |relative: u32| self.base.plus(i64::from(relative));
+                    seen(entry.epoch, at(entry.first), at(entry.end));
+                }
                 None => return self.epochs_of_batches(seen),
             }
         }
         if let Some(stride) = &self.stride {
-            seen(stride.epoch, stride.first);
+            seen(stride.epoch, stride.first, self.end);
         }
         Ok(())
     }
 
-    fn epochs_of_batches(&self, mut seen: impl FnMut(LeaderEpoch, Offset)) -> io::Result<()> {
+    fn epochs_of_batches(&self, mut seen: impl FnMut(LeaderEpoch, Offset, Offset)) -> io::Result<()> {
         let mut walk = Walk::new(&*self.log, 0, self.size, CHECK_BYTES);
         while let Some(header) = walk.peek()? {
-            seen(header.leader_epoch, header.base_offset);
+            seen(header.leader_epoch, header.base_offset, header.end());
             walk.skip(&header);
         }
         Ok(())
@@ -216,7 +229,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Makes sure that a stride is open for the next batch: its own one if the last is long enough or of another epoch.
+    /// Makes sure that a stride is open for the next batch: its own one if the last is long enough or of
+    /// another epoch.
     fn open_stride(&mut self, next: &BatchHeader) -> io::Result<()> {
         let complete = self.stride.as_ref().is_some_and(|stride| {
             self.size - stride.start >= INDEX_INTERVAL_BYTES as u64 || stride.epoch != next.leader_epoch
@@ -250,6 +264,8 @@ impl Segment {
         self.size += header.size as u64;
         self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
         self.first_timestamp.get_or_insert(header.base_timestamp);
+        let (first, _) = self.epoch_span.unwrap_or((header.leader_epoch, header.leader_epoch));
+        self.epoch_span = Some((first, header.leader_epoch));
     }
 
     /// Completes the index of a segment that gets no more batches.
@@ -280,8 +296,8 @@ impl Segment {
         Ok(None)
     }
 
-    /// Whole batches from the one that holds `from` on, none that begins at or above `to`. `Err(InvalidData)` if the first one
-    /// is damaged; a damaged one behind good ones ends the piece.
+    /// Whole batches from the one that holds `from` on, none that begins at or above `to`. `Err(InvalidData)`
+    /// if the first one is damaged; a damaged one behind good ones ends the piece.
     pub(super) fn read(
         &self,
         from: Offset,

@@ -174,7 +174,8 @@ fn a_crash_in_the_middle_of_any_operation_is_survived() {
             let (mut sure, mut failed) = (Vec::new(), None);
             while failed.is_none() {
                 sure.clone_from(&pair.model);
-                // A step that fails may have had its effect or not; what was durable before and after it must stay.
+                // A step that fails may have had its effect or not; what was durable before and after it must
+                // stay.
                 let durable = pair.log.durable_end().get();
                 failed = pair.step(&mut random).err().map(|_| durable);
             }
@@ -228,7 +229,8 @@ fn rot_below_the_durable_end_is_refused_and_above_it_is_cut() {
         disk.flip_bit(&segment_path(base as i64), (damaged - base) * 1000 + 80, 1);
         let open = try_open(&disk, Trust::Nothing);
         if durable as u64 / 12 * 12 > base {
-            // A closed segment that is durable as a whole is not read at open; reads and verification find the damage.
+            // A closed segment that is durable as a whole is not read at open; reads and verification find
+            // the damage.
             assert!(open.is_ok());
         } else {
             let error = open.err().expect("rot is refused");
@@ -311,7 +313,9 @@ fn what_does_not_continue_the_log_is_refused() {
     let gap = batch_at(4, 1, 0, 10, 0);
     let cut = batch_at(3, 1, 0, 10, 0).slice(..70);
     let trailing = Bytes::from([&batch_at(3, 1, 0, 10, 0)[..], b"x"].concat());
-    for bytes in [gap, cut, trailing] {
+    log.append(&Bytes::new()).expect("nothing is no error");
+    let fallen = Bytes::from([&batch_at(3, 1, 2, 10, 0)[..], &batch_at(4, 1, 1, 10, 0)].concat());
+    for bytes in [gap, cut, trailing, fallen] {
         assert!(matches!(log.append(&bytes), Err(LogError::NotContiguous { expected: Offset(3) })));
     }
     assert_eq!(log.end(), Offset(3));

@@ -1,4 +1,5 @@
-//! One file of the log: its head block, how it is made and recycled; and the aligned memory that direct IO wants.
+//! One file of the log: its head block, how it is made and recycled; and the aligned memory that direct IO
+//! wants.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,8 @@ const COPIES: [usize; 2] = [0, BLOCK / 2];
 /// Zeros written at once while a new file is made: what one step may delay a commit by.
 const STEP_BYTES: usize = 1024 * 1024;
 
-/// What a file's first block says. It is written durably before any record follows, so a block that says neither is rot,
-/// never a torn write.
+/// What a file's first block says. It is written durably before any record follows, so a block that says
+/// neither is rot, never a torn write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Head {
     /// Records follow.
@@ -149,8 +150,8 @@ impl Making {
     }
 }
 
-/// A growing buffer whose content starts at a multiple of [`BLOCK`] in memory, as direct IO wants, without `unsafe`: it holds
-/// one block more than it needs and begins where the alignment is right.
+/// A growing buffer whose content starts at a multiple of [`BLOCK`] in memory, as direct IO wants, without
+/// `unsafe`: it holds one block more than it needs and begins where the alignment is right.
 pub(super) struct AlignedBuffer {
     memory: Vec<u8>,
     start: usize,

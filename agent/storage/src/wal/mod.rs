@@ -1,8 +1,8 @@
 //! The write-ahead log: one per agent, one flush for all that queued.
 //!
-//! Files of fixed size, written once with zeros and then recycled, so that a commit changes no file metadata. Records stand in
-//! groups padded to [`BLOCK`]; a group is one synchronous write. Must not know: what a record means.
-//! Read first: [`Wal`], `record::RecordHeader`; then `recovery` for what a crash may leave.
+//! Files of fixed size, written once with zeros and then recycled, so that a commit changes no file metadata.
+//! Records stand in groups padded to [`BLOCK`]; a group is one synchronous write. Must not know: what a
+//! record means. Read first: [`Wal`], `record::RecordHeader`; then `recovery` for what a crash may leave.
 
 mod file;
 mod record;
@@ -37,7 +37,8 @@ pub struct WalOptions {
     pub file_bytes: u64,
     /// Released files beyond that many in all are deleted instead of kept for use.
     pub files_min: usize,
-    /// Makes records of an earlier use of a file unmistakable, and forged ones unguessable: new at every opening.
+    /// Makes records of an earlier use of a file unmistakable, and forged ones unguessable: new at every
+    /// opening.
     pub salt_seed: u64,
 }
 
@@ -61,8 +62,9 @@ pub enum WalOpenError {
     },
     /// A record that was durable does not read back: rot, not a torn tail (the PAR rule).
     #[error(
-        "{path}: record {lsn} is damaged, but record {durable} was durable before it was lost; the member does not start on \
-         this log. Restore the file, or remove the data directory to refill this member from its peers"
+        "{path}: record {lsn} is damaged, but record {durable} was durable before it was lost; the \
+         member does not start on this log. Restore the file, or remove the data directory to refill \
+         this member from its peers"
     )]
     Damaged {
         /// The log's directory.
@@ -74,8 +76,8 @@ pub enum WalOpenError {
     },
     /// The first block of a file, which is written before its records, does not read back.
     #[error(
-        "{path}: the head of this file is damaged; the member does not start on this log. Restore the file, or remove the \
-         data directory to refill this member from its peers"
+        "{path}: the head of this file is damaged; the member does not start on this log. Restore the \
+         file, or remove the data directory to refill this member from its peers"
     )]
     DamagedHead {
         /// The file.
@@ -83,8 +85,8 @@ pub enum WalOpenError {
     },
     /// The first files of the log are gone.
     #[error(
-        "{path}: the log begins with record {first}, but record {expected} was still needed; a file is missing. Restore it, or \
-         remove the data directory to refill this member from its peers"
+        "{path}: the log begins with record {first}, but record {expected} was still needed; a file \
+         is missing. Restore it, or remove the data directory to refill this member from its peers"
     )]
     Missing {
         /// The log's directory.
@@ -99,7 +101,8 @@ pub enum WalOpenError {
 /// Why the log cannot go on. Final: the member must stop acknowledging.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
-    "the write-ahead log cannot be written ({reason}); the member stops, because what it holds may not be on disk"
+    "the write-ahead log cannot be written ({reason}); the member stops, because what it holds may \
+     not be on disk"
 )]
 pub struct WalError {
     reason: String,
@@ -165,7 +168,8 @@ struct Current {
 }
 
 impl Wal {
-    /// Opens the log in a directory, making it if needed; gives every record that is kept, in order. A torn tail is cut.
+    /// Opens the log in a directory, making it if needed; gives every record that is kept, in order. A torn
+    /// tail is cut.
     ///
     /// # Errors
     /// The disk refuses, or a durable record is damaged or gone.
@@ -199,7 +203,8 @@ impl Wal {
         Ok((wal, recovered.records))
     }
 
-    /// Adds a record to the group that the next [`Wal::commit`] makes durable. `pieces` are stored as one. `kind` is not 0.
+    /// Adds a record to the group that the next [`Wal::commit`] makes durable. `pieces` are stored as one.
+    /// `kind` is not 0.
     pub fn append(&mut self, kind: u8, pieces: &[&[u8]]) -> Lsn {
         assert!(kind != SEAL, "kind 0 is the log's own");
         self.append_any(kind, pieces)
@@ -215,8 +220,9 @@ impl Wal {
         Ok(Durable::flushed(self.durable))
     }
 
-    /// Writes down that all commits so far are durable, if no later record says it yet: rot of the last group would otherwise
-    /// look like a torn write. For a stop in good order, and when the log has been idle for a while.
+    /// Writes down that all commits so far are durable, if no later record says it yet: rot of the last group
+    /// would otherwise look like a torn write. For a stop in good order, and when the log has been idle for a
+    /// while.
     ///
     /// # Errors
     /// As [`Wal::commit`].
@@ -242,8 +248,8 @@ impl Wal {
         Ok(())
     }
 
-    /// One step of what makes later commits fast: a released file is set free, or a new one is written with zeros. For the
-    /// time in which nothing waits for a commit; true if there is more to do.
+    /// One step of what makes later commits fast: a released file is set free, or a new one is written with
+    /// zeros. For the time in which nothing waits for a commit; true if there is more to do.
     ///
     /// # Errors
     /// As [`Wal::commit`]. A full disk is none: the log goes on in the files it has.
@@ -382,7 +388,8 @@ impl Wal {
         Ok(true)
     }
 
-    /// Marks the oldest released file free, or deletes it if there are enough. Oldest first: what is left has no hole.
+    /// Marks the oldest released file free, or deletes it if there are enough. Oldest first: what is left has
+    /// no hole.
     fn free_one(&mut self) -> io::Result<()> {
         let released = self.first_lsn();
         let Some(file) = self.released.pop_front() else { return Ok(()) };

@@ -45,7 +45,8 @@ impl RecordHeader {
         own
     }
 
-    /// Reads a whole, undamaged record of that generation at the start of `bytes`: header, its CRC, payload range.
+    /// Reads a whole, undamaged record of that generation at the start of `bytes`: header, its CRC, payload
+    /// range.
     pub(super) fn decode(bytes: &[u8], salt: u64) -> Option<(Self, u32, std::ops::Range<usize>)> {
         let head: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
         let header = Self::decode_head(head, salt)?;

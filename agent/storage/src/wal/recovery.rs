@@ -1,7 +1,8 @@
-//! Reading the log back: what is whole is replayed, a torn tail is cut, damage below what was durable is refused.
+//! Reading the log back: what is whole is replayed, a torn tail is cut, damage below what was durable is
+//! refused.
 //!
-//! Heads are durable before records follow them, and files are set free oldest first. So of the needed files none may be
-//! missing, each begins where the one before ends, and only the last may have a torn tail.
+//! Heads are durable before records follow them, and files are set free oldest first. So of the needed files
+//! none may be missing, each begins where the one before ends, and only the last may have a torn tail.
 
 use std::collections::VecDeque;
 use std::io;
@@ -64,7 +65,8 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path) -> Result<Recovered, WalOpenE
             _ => {}
         }
     }
-    // What a killed process wrote can be read though no flush covered it: nothing may be built on it before one does.
+    // What a killed process wrote can be read though no flush covered it: nothing may be built on it before
+    // one does.
     disk.sync_dir(dir).map_err(at(dir))?;
     used.sort_by_key(|file| file.number);
     let mut recovered = Recovered {
@@ -129,7 +131,8 @@ fn replay_kept(
         let content: Bytes = read_all(disk, &file).map_err(io)?.into();
         let limit = firsts.get(index + 1).copied();
         let end = read_records(&content, file.salt, limit, to);
-        // The PAR rule: a later record, or the head of a later file, is the witness that a record was durable.
+        // The PAR rule: a later record, or the head of a later file, is the witness that a record was
+        // durable.
         let durable = match limit {
             Some(first) => Lsn(first.0 - 1),
             None => greatest_durable(&content, file.salt, end),
@@ -148,8 +151,8 @@ fn read_all(disk: &dyn Disk, file: &Used) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Reads a file's records up to the first that is not whole, or up to what the next file begins with: what an earlier recovery
-/// cut stays cut. Gives the position where reading ended.
+/// Reads a file's records up to the first that is not whole, or up to what the next file begins with: what an
+/// earlier recovery cut stays cut. Gives the position where reading ended.
 fn read_records(content: &Bytes, salt: u64, limit: Option<Lsn>, to: &mut Recovered) -> usize {
     let mut at = BLOCK;
     while limit != Some(to.next)

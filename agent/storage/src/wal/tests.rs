@@ -105,7 +105,8 @@ fn a_power_cut_loses_only_what_was_not_committed() {
     }
 }
 
-/// What the owner of a log knows of it: the position of each record by its number, and which are needed and committed.
+/// What the owner of a log knows of it: the position of each record by its number, and which are needed and
+/// committed.
 #[derive(Default)]
 struct Owner {
     positions: BTreeMap<u64, Lsn>,

@@ -77,7 +77,8 @@ impl Content {
         }
     }
 
-    /// The power goes: each unflushed sector survives with that probability in 100, and the length is any that was passed.
+    /// The power goes: each unflushed sector survives with that probability in 100, and the length is any
+    /// that was passed.
     pub(super) fn lose_unflushed(&mut self, random: &mut Random, survival: u64) {
         let now = self.bytes.len();
         let (low, high) = (now.min(self.durable_len), now.max(self.durable_len));

@@ -1,0 +1,153 @@
+//! What is durable of a log, and what a flush must cover to make the rest so. Flushes run elsewhere; one at a
+//! time per log.
+//!
+//! Read first: [`FlushPoint`], [`PartitionLog::begin_flush`].
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use streamkeeper_base::{Durable, Offset};
+
+use super::checkpoint::Checkpoint;
+use super::{LogError, PartitionLog};
+use crate::disk::{Disk, DiskFile};
+
+/// What is not known to be on disk.
+#[derive(Default)]
+pub(super) struct Flushing {
+    /// Files written since the last flush that get no more appends.
+    pub(super) closed: Vec<Arc<dyn DiskFile>>,
+    /// Files were made whose names no flush covered.
+    pub(super) names: bool,
+    pub(super) in_flight: Option<FlushPoint>,
+    /// Counts what makes a flush in flight say nothing about the log that is there now.
+    pub(super) truncations: u64,
+}
+
+/// What a flush covers; given back when it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlushPoint {
+    end: Offset,
+    /// The base of the segment that took appends.
+    sealed: Offset,
+    truncations: u64,
+}
+
+impl PartitionLog {
+    /// The files to flush so that everything up to [`PartitionLog::end`] is durable. Give the point to
+    /// [`PartitionLog::finish_flush`] when all of them are. `None` if nothing waits, or while a flush is in
+    /// flight.
+    pub fn begin_flush(&mut self) -> Option<(Vec<Arc<dyn DiskFile>>, FlushPoint)> {
+        let end = self.end();
+        if self.flushing.in_flight.is_some() || (self.durable >= end && self.flushing.closed.is_empty()) {
+            return None;
+        }
+        let mut files = std::mem::take(&mut self.flushing.closed);
+        files.push(self.active().log());
+        if std::mem::take(&mut self.flushing.names) {
+            files.push(Arc::new(Names { disk: self.disk.clone(), dir: self.dir.clone() }));
+        }
+        let sealed = self.active().base;
+        let point = FlushPoint { end, sealed, truncations: self.flushing.truncations };
+        self.flushing.in_flight = Some(point);
+        Some((files, point))
+    }
+
+    /// The files of a [`PartitionLog::begin_flush`] are on disk. Gives the durable end.
+    pub fn finish_flush(&mut self, point: FlushPoint) -> Durable<Offset> {
+        if self.flushing.in_flight == Some(point) {
+            self.flushing.in_flight = None;
+        }
+        // What was cut and written again meanwhile is not what was flushed.
+        if point.truncations == self.flushing.truncations {
+            self.durable = self.durable.max(point.end);
+            self.sealed = self.sealed.max(point.sealed);
+        }
+        self.check();
+        Durable::flushed(self.durable)
+    }
+
+    /// Flushes at once and writes down that everything is durable: for a stop in good order.
+    ///
+    /// # Errors
+    /// As the disk; final, as any failed flush.
+    pub fn close(&mut self) -> Result<(), LogError> {
+        self.flush_all().map_err(|error| self.io(error))?;
+        self.save_checkpoint()
+    }
+
+    fn flush_all(&mut self) -> io::Result<()> {
+        self.active().seal()?;
+        // Files of a flush that is still in flight are among these.
+        for segment in self.segments.iter().filter(|s| s.end > self.sealed) {
+            segment.files().iter().try_for_each(|file| file.sync_data())?;
+        }
+        self.disk.sync_dir(&self.dir)?;
+        self.durable = self.end();
+        self.sealed = self.active().base;
+        self.flushing = Flushing { truncations: self.flushing.truncations, ..Flushing::default() };
+        Ok(())
+    }
+
+    /// Writes down, durably, what the batches do not tell: the durable end, the log start, epochs without
+    /// records. What a recovery must check grows with what was flushed since.
+    ///
+    /// # Errors
+    /// As the disk.
+    pub fn save_checkpoint(&mut self) -> Result<(), LogError> {
+        let end = self.end();
+        self.checkpoint_durable_at(end).map_err(|error| self.io(error))
+    }
+
+    fn next_checkpoint(&mut self, end: Offset) -> Checkpoint {
+        self.checkpoint = Checkpoint {
+            generation: self.checkpoint.generation + 1,
+            log_start: self.log_start,
+            durable: self.durable.min(end),
+            sealed: self.sealed.min(end),
+            end,
+            epochs: self.epochs.clone(),
+        };
+        self.checkpoint.clone()
+    }
+
+    pub(super) fn checkpoint_durable_at(&mut self, end: Offset) -> io::Result<()> {
+        let checkpoint = self.next_checkpoint(end);
+        checkpoint.write_durable(&*self.disk, &self.dir)
+    }
+
+    pub(super) fn checkpoint_buffered(&mut self) -> io::Result<()> {
+        let end = self.end();
+        let checkpoint = self.next_checkpoint(end);
+        checkpoint.write_buffered(&*self.disk, &self.dir)
+    }
+}
+
+/// A directory's names as something to flush together with files.
+struct Names {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+}
+
+impl DiskFile for Names {
+    fn read_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.disk.sync_dir(&self.dir)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn set_len(&self, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
