@@ -13,15 +13,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use bytes::BytesMut;
 use streamkeeper_base::{Address, ClusterId, MemberId};
+use streamkeeper_member::broker::{Broker, BrokerConfig, replay};
 use streamkeeper_member::coordination::Coordination;
 use streamkeeper_member::io::{ClientFrame, Clocks, Input, Link, Output, Ticket};
-use streamkeeper_member::message::{FromCoordination, ToCoordination};
+use streamkeeper_member::message::{Asker, FromCoordination, ToCoordination};
 use streamkeeper_member::open::{OpenConfig, Opened, open};
 use streamkeeper_member::record::Owner;
 use streamkeeper_storage::disk::{Disk, RealDisk, boot_id};
 use streamkeeper_storage::snapshot_file;
 use streamkeeper_storage::wal::WalOptions;
-use streamkeeper_wire::jute;
+use streamkeeper_wire::{jute, kafka};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
@@ -50,8 +51,33 @@ impl Machine for Coordination {
     }
 }
 
+impl Machine for Broker {
+    type Message = FromCoordination;
+    type Notice = ToCoordination;
+
+    fn handle(&mut self, clocks: Clocks, input: Input<FromCoordination>, out: &mut Vec<Output<ToCoordination>>) {
+        Broker::handle(self, clocks, input, out);
+    }
+
+    fn peers(message: &FromCoordination) -> Option<BTreeMap<MemberId, String>> {
+        match message {
+            FromCoordination::Peers(addresses) => {
+                Some(addresses.iter().map(|(id, a)| (*id, format!("{}:{}", a.host, a.peer_port))).collect())
+            }
+            FromCoordination::Image(_)
+            | FromCoordination::Answered { .. }
+            | FromCoordination::Status(_)
+            | FromCoordination::HandedOver => None,
+        }
+    }
+}
+
 /// What the coordination thread's hub is sent.
-pub(crate) type ToHub = UnboundedSender<Remote<ToCoordination>>;
+type ToHub = UnboundedSender<Remote<ToCoordination>>;
+/// What the broker thread's hub is sent.
+type ToBrokerHub = UnboundedSender<Remote<FromCoordination>>;
+/// A replication link that a peer dialled, on its way to the broker thread.
+type Accepted = (std::net::TcpStream, MemberId, Link, BytesMut);
 
 /// Runs an agent until it is told to stop: by SIGTERM or SIGINT, or, with `with_parent`, by the end of standard input.
 ///
@@ -75,6 +101,7 @@ pub fn run(config: &AgentConfig, with_parent: bool) -> Result<()> {
 struct Listeners {
     zookeeper: StdListener,
     peer: StdListener,
+    kafka: StdListener,
 }
 
 impl Listeners {
@@ -82,6 +109,7 @@ impl Listeners {
         Ok(Self {
             zookeeper: bind(&config.bind, own.zookeeper_port, "ZooKeeper")?,
             peer: bind(&config.bind, own.peer_port, "peer")?,
+            kafka: bind(&config.bind, own.kafka_port, "Kafka")?,
         })
     }
 }
@@ -139,7 +167,9 @@ fn run_threads(
         member: MemberId(config.member_id),
         incarnation: opened.incarnation,
     };
-    let (to_coordination, from_others) = unbounded_channel();
+    let (to_coordination, coordination_queue) = unbounded_channel();
+    let (to_broker, broker_queue) = unbounded_channel();
+    let (accepted, replication_links) = unbounded_channel();
     let mut positions = Positions::default();
     let mut tickets = [Ticket::default(); 2];
     for (owner, lsn) in &opened.positions {
@@ -147,35 +177,70 @@ fn run_threads(
         *ticket = ticket.next();
         positions.record(*owner, *ticket, *lsn);
     }
-    let completions = completions(&to_coordination);
-    let (commit, threads) = commit::start(opened.wal, positions, completions)?;
-    let seeds = seeds(config, own.id);
+    let logs = replay(disk, &config.data_dir, opened.same_boot, &opened.broker_records)?;
+    let machine = Broker::new(broker_config(config), disk.clone(), logs, clock.read().now);
+    let (commit, threads) = commit::start(opened.wal, positions, completions(&to_coordination, &to_broker))?;
+    let broker = BrokerThread {
+        machine,
+        identity,
+        kafka: listeners.kafka,
+        clock,
+        commit: commit.clone(),
+        remote: broker_queue,
+        remote_sender: to_broker.clone(),
+        to_coordination: to_coordination.clone(),
+        accepted: replication_links,
+    };
     let coordination = CoordinationThread {
         machine: opened.coordination,
         identity,
-        seeds,
-        listeners,
+        seeds: seeds(config, own.id),
+        zookeeper: listeners.zookeeper,
+        peer: listeners.peer,
         clock,
         commit: commit.clone(),
         disk: disk.clone(),
         data: config.data_dir.clone(),
-        remote: from_others,
+        remote: coordination_queue,
         remote_sender: to_coordination.clone(),
+        to_broker: to_broker.clone(),
+        accepted,
     };
     spawn_stopper(&to_coordination, with_parent)?;
-    let thread = std::thread::Builder::new().name("coordination".to_owned()).spawn(move || coordination.run())?;
-    let result = thread.join().map_err(|_| anyhow!("the coordination thread panicked"))?;
+    let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    let failed = to_coordination.clone();
+    let broker = named("broker").spawn(move || {
+        let result = broker.run();
+        // Without its broker a member must not go on.
+        let _ = failed.send(Remote::Stop);
+        result
+    })?;
+    let coordination = named("coordination").spawn(move || coordination.run())?;
+    let result = coordination.join().map_err(|_| anyhow!("the coordination thread panicked"))?;
+    // The receiver is gone only if the broker has stopped already.
+    let _ = to_broker.send(Remote::Stop);
+    let broker_result = broker.join().map_err(|_| anyhow!("the broker thread panicked"))?;
     commit.stop();
     threads.into_iter().for_each(|thread| drop(thread.join()));
-    result.map_err(|reason| anyhow!(reason))
+    result.and(broker_result).map_err(|reason| anyhow!(reason))
 }
 
-fn completions(to_coordination: &ToHub) -> Completions {
-    let coordination = to_coordination.clone();
+fn broker_config(config: &AgentConfig) -> BrokerConfig {
+    BrokerConfig {
+        member: MemberId(config.member_id),
+        cluster_id: config.cluster_id.replace('-', ""),
+        data: config.data_dir.clone(),
+        settings: config.broker.clone(),
+        seed: uuid::Uuid::new_v4().as_u128() as u64,
+    }
+}
+
+fn completions(to_coordination: &ToHub, to_broker: &ToBrokerHub) -> Completions {
+    let (coordination, broker) = (to_coordination.clone(), to_broker.clone());
     Completions {
-        // The receiver is gone only when the member stops.
+        // The receivers are gone only when the member stops.
         coordination: Box::new(move |ticket| drop(coordination.send(Remote::Persisted(ticket)))),
-        broker: Box::new(|_| {}),
+        broker: Box::new(move |ticket| drop(broker.send(Remote::Persisted(ticket)))),
         fatal: Box::new(|reason| {
             tracing::error!("{reason}");
             std::process::exit(70);
@@ -223,13 +288,16 @@ struct CoordinationThread {
     machine: Coordination,
     identity: Identity,
     seeds: BTreeMap<MemberId, String>,
-    listeners: Listeners,
+    zookeeper: StdListener,
+    peer: StdListener,
     clock: Clock,
     commit: CommitHandle,
     disk: Arc<dyn Disk>,
     data: std::path::PathBuf,
     remote: UnboundedReceiver<Remote<ToCoordination>>,
     remote_sender: ToHub,
+    to_broker: ToBrokerHub,
+    accepted: UnboundedSender<Accepted>,
 }
 
 impl CoordinationThread {
@@ -246,18 +314,19 @@ impl CoordinationThread {
         let peers = Peers::new(self.identity, Link::Quorum, inbox.clone());
         peers.set(&self.seeds);
         let to_listener = |listener| TcpListener::from_std(listener).map_err(|error| error.to_string());
-        let zookeeper = to_listener(self.listeners.zookeeper)?;
-        let peer = to_listener(self.listeners.peer)?;
+        let zookeeper = to_listener(self.zookeeper)?;
+        let peer = to_listener(self.peer)?;
         tokio::task::spawn_local(serve(zookeeper, zookeeper_frames as Decoder, inbox.clone(), Rc::new(Cell::new(1))));
-        tokio::task::spawn_local(accept_peers(peer, self.identity, inbox.clone()));
+        tokio::task::spawn_local(accept_peers(peer, self.identity, inbox.clone(), self.accepted));
         let hub = Hub {
             owner: Owner::Coordination,
             clock: self.clock,
             commit: self.commit,
             inbox,
             remote: self.remote,
-            tell: tell(peers, self.seeds, self.remote_sender.clone()),
+            tell: tell(peers, self.seeds, self.remote_sender.clone(), self.to_broker),
             write_snapshot: snapshot_writer(self.disk, self.data, self.remote_sender.clone()),
+            peers: None,
             remote_sender: self.remote_sender,
             tick: TICK,
             clients: BTreeMap::new(),
@@ -280,9 +349,13 @@ fn tell(
     peers: Rc<Peers>,
     seeds: BTreeMap<MemberId, String>,
     own: ToHub,
+    to_broker: ToBrokerHub,
 ) -> Box<dyn FnMut(FromCoordination)> {
+    // The broker is gone only when the member stops.
+    let tell_broker = move |notice| drop(to_broker.send(Remote::Message(notice)));
     Box::new(move |notice| match notice {
         FromCoordination::Peers(addresses) => {
+            tell_broker(FromCoordination::Peers(addresses.clone()));
             let known = addresses.iter().map(|(id, a)| (*id, format!("{}:{}", a.host, a.peer_port)));
             // Until the ensemble is known the seeds are all there is; later it alone counts.
             let dialled: BTreeMap<MemberId, String> =
@@ -290,7 +363,8 @@ fn tell(
             peers.set(&dialled);
         }
         FromCoordination::HandedOver => drop(own.send(Remote::Stop)),
-        FromCoordination::Image(_) | FromCoordination::Answered { .. } | FromCoordination::Status(_) => {}
+        FromCoordination::Image(_) | FromCoordination::Answered { asker: Asker::Broker, .. } => tell_broker(notice),
+        FromCoordination::Answered { asker: Asker::Control, .. } | FromCoordination::Status(_) => {}
     })
 }
 
@@ -302,7 +376,7 @@ fn snapshot_writer(
 ) -> Box<dyn Fn(i64, Vec<bytes::Bytes>)> {
     Box::new(move |zxid, chunks| {
         let (disk, dir, done) = (disk.clone(), data.join("tree"), done.clone());
-        let write = move || match snapshot_file::write(&*disk, &dir, zxid, &chunks) {
+        let write = move || match snapshot_file::write(&disk, &dir, zxid, &chunks) {
             Ok(()) => drop(done.send(Remote::SnapshotWritten(zxid))),
             Err(error) => tracing::error!(%error, dir = %dir.display(), "a snapshot cannot be written; see that the disk has room"),
         };
@@ -312,14 +386,27 @@ fn snapshot_writer(
     })
 }
 
-async fn accept_peers(listener: TcpListener, identity: Identity, inbox: Inbox) {
+async fn accept_peers(
+    listener: TcpListener,
+    identity: Identity,
+    inbox: Inbox,
+    accepted: UnboundedSender<Accepted>,
+) {
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
-                let inbox = inbox.clone();
+                let (inbox, accepted) = (inbox.clone(), accepted.clone());
                 tokio::task::spawn_local(async move {
                     match link::accept(stream, identity).await {
-                        Ok((stream, peer, link, rest)) => link::run(stream, rest, peer, link, &inbox).await,
+                        Ok((stream, peer, Link::Quorum, rest)) => {
+                            link::run(stream, rest, peer, Link::Quorum, &inbox).await;
+                        }
+                        Ok((stream, peer, link, rest)) => {
+                            if let Ok(stream) = stream.into_std() {
+                                // The broker thread is gone only when the member stops.
+                                let _ = accepted.send((stream, peer, link, rest));
+                            }
+                        }
                         Err(reason) => tracing::warn!(%remote, reason, "a peer's connection is refused"),
                     }
                 });
@@ -330,6 +417,75 @@ async fn accept_peers(listener: TcpListener, identity: Identity, inbox: Inbox) {
             }
         }
     }
+}
+
+struct BrokerThread {
+    machine: Broker,
+    identity: Identity,
+    kafka: StdListener,
+    clock: Clock,
+    commit: CommitHandle,
+    remote: UnboundedReceiver<Remote<FromCoordination>>,
+    remote_sender: ToBrokerHub,
+    to_coordination: ToHub,
+    accepted: UnboundedReceiver<Accepted>,
+}
+
+impl BrokerThread {
+    fn run(self) -> Result<(), String> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("the broker thread has no runtime: {error}"))?;
+        LocalSet::new().block_on(&runtime, self.serve())
+    }
+
+    async fn serve(self) -> Result<(), String> {
+        let inbox = Inbox::new();
+        let peers = Peers::new(self.identity, Link::ReplicationOut, inbox.clone());
+        let kafka = TcpListener::from_std(self.kafka).map_err(|error| error.to_string())?;
+        tokio::task::spawn_local(serve(kafka, kafka_frames as Decoder, inbox.clone(), Rc::new(Cell::new(1))));
+        tokio::task::spawn_local(run_accepted(self.accepted, inbox.clone()));
+        let to_coordination = self.to_coordination;
+        let hub = Hub {
+            machine: self.machine,
+            owner: Owner::Broker,
+            clock: self.clock,
+            commit: self.commit,
+            inbox,
+            remote: self.remote,
+            remote_sender: self.remote_sender,
+            // Coordination is gone only when the member stops.
+            tell: Box::new(move |notice| drop(to_coordination.send(Remote::Message(notice)))),
+            write_snapshot: Box::new(|_, _| {}),
+            peers: Some(peers),
+            tick: TICK,
+            clients: BTreeMap::new(),
+            links: BTreeMap::new(),
+            outputs: Vec::new(),
+            dirty_clients: std::collections::BTreeSet::new(),
+            dirty_links: std::collections::BTreeSet::new(),
+        };
+        hub.run().await
+    }
+}
+
+/// Runs the replication links that peers dialled.
+async fn run_accepted(mut accepted: UnboundedReceiver<Accepted>, inbox: Inbox) {
+    while let Some((stream, peer, link, rest)) = accepted.recv().await {
+        let inbox = inbox.clone();
+        match tokio::net::TcpStream::from_std(stream) {
+            Ok(stream) => {
+                tokio::task::spawn_local(async move { link::run(stream, rest, peer, link, &inbox).await });
+            }
+            Err(error) => tracing::warn!(%peer, %error, "a replication link cannot be taken over"),
+        }
+    }
+}
+
+fn kafka_frames(buffer: &mut BytesMut) -> Result<Option<ClientFrame>, String> {
+    let frame = kafka::frame::decode(buffer).map_err(|error| error.to_string())?;
+    Ok(frame.map(ClientFrame::Frame))
 }
 
 fn zookeeper_frames(buffer: &mut BytesMut) -> Result<Option<ClientFrame>, String> {

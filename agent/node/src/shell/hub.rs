@@ -16,6 +16,7 @@ use tokio::sync::{Notify, mpsc};
 use super::clock::Clock;
 use super::commit::CommitHandle;
 use super::outbox::Outbox;
+use super::link::Peers;
 use super::peer_frame;
 
 /// Inputs handled before sockets are flushed and other tasks run.
@@ -29,6 +30,11 @@ pub(crate) trait Machine {
     type Notice;
 
     fn handle(&mut self, clocks: Clocks, input: Input<Self::Message>, out: &mut Vec<Output<Self::Notice>>);
+
+    /// Whom the message says to keep links with, if it does.
+    fn peers(_message: &Self::Message) -> Option<BTreeMap<MemberId, String>> {
+        None
+    }
 }
 
 /// What other threads send to a machine's thread.
@@ -84,6 +90,8 @@ pub(crate) struct Hub<M: Machine> {
     pub(crate) remote_sender: mpsc::UnboundedSender<Remote<M::Message>>,
     pub(crate) tell: Box<dyn FnMut(M::Notice)>,
     pub(crate) write_snapshot: SnapshotWriter,
+    /// Links that this thread dials itself when it is told of peers.
+    pub(crate) peers: Option<Rc<Peers>>,
     pub(crate) tick: Duration,
     pub(crate) clients: BTreeMap<ConnectionId, Rc<Outbox>>,
     pub(crate) links: BTreeMap<(MemberId, Link), Rc<Outbox>>,
@@ -142,7 +150,12 @@ impl<M: Machine> Hub<M> {
             Some(Remote::Persisted(ticket)) => self.feed(Input::Persisted { ticket }),
             Some(Remote::FilesSynced(token)) => self.feed(Input::FilesSynced { token }),
             Some(Remote::SnapshotWritten(zxid)) => self.feed(Input::SnapshotWritten { zxid }),
-            Some(Remote::Message(message)) => self.feed(Input::Message(message)),
+            Some(Remote::Message(message)) => {
+                if let (Some(peers), Some(addresses)) = (&self.peers, M::peers(&message)) {
+                    peers.set(&addresses);
+                }
+                self.feed(Input::Message(message));
+            }
             Some(Remote::Stop) | None => return false,
         }
         true
