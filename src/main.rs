@@ -1,12 +1,19 @@
-//! The `streamkeeper` command line.
+//! The `streamkeeper` command line: one file per verb, `up/` is the local substrate.
+
+mod read;
+mod up;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use streamkeeper_operator::manifest;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit status of wrong input.
+const USAGE: u8 = 2;
 
 /// One binary instead of ZooKeeper, Kafka and their operators.
 #[derive(Parser)]
@@ -18,6 +25,65 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Run an ensemble and its topics on local processes, in the foreground.
+    Up {
+        /// Manifests; the quickstart when absent.
+        #[arg(short, long = "file")]
+        files: Vec<PathBuf>,
+        /// Where everything durable lives.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+        /// Take free ports instead of the fixed ones.
+        #[arg(long)]
+        any_port: bool,
+        /// How events are shown.
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Change what a running `up` shall be.
+    Apply {
+        /// Manifests.
+        #[arg(short, long = "file", required = true)]
+        files: Vec<PathBuf>,
+        /// The data directory of the running `up`.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+    },
+    /// Show what a running `up` has.
+    Get {
+        /// What.
+        #[arg(value_enum)]
+        what: What,
+        /// The data directory of the running `up`.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+        /// How it is shown.
+        #[arg(short, long, value_enum, default_value_t = Shown::Table)]
+        output: Shown,
+    },
+    /// Delete a topic and its data from a running `up`.
+    Delete {
+        /// `topic`.
+        #[arg(value_parser = ["topic"])]
+        kind: String,
+        /// Its name.
+        name: String,
+        /// The data directory of the running `up`.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+    },
+    /// One word, then the reasons; exit 0 healthy, 1 failed, 3 degraded.
+    Status {
+        /// The data directory of the running `up`.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+    },
+    /// Check manifests without running anything.
+    Validate {
+        /// Manifests.
+        #[arg(short, long = "file", required = true)]
+        files: Vec<PathBuf>,
+    },
     /// Run one agent from its configuration file.
     Agent {
         /// The agent's configuration.
@@ -29,18 +95,87 @@ enum Verb {
     },
 }
 
+/// How events are shown.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// One object per line.
+    Json,
+}
+
+/// How a listing is shown.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Shown {
+    /// Columns.
+    Table,
+    /// One array.
+    Json,
+}
+
+/// What `get` lists.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// The agents.
+    Members,
+    /// The topics.
+    Topics,
+    /// The ensemble.
+    Ensembles,
+}
+
+fn default_data() -> PathBuf {
+    let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    let base = base.or_else(|| std::env::home_dir().map(|home| home.join(".local/share")));
+    base.unwrap_or_else(|| PathBuf::from(".")).join("streamkeeper")
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match cli.verb {
-        Verb::Agent { config, with_parent } => agent(&config, with_parent),
+    let result = match Cli::parse().verb {
+        Verb::Up { files, data, any_port, output } => match desired(&files) {
+            Ok(desired) => up::run(desired, &data, any_port, output == Output::Json).map(|()| ExitCode::SUCCESS),
+            Err(status) => return status,
+        },
+        Verb::Apply { files, data } => match desired(&files) {
+            Ok(desired) => up::apply(&desired, &data),
+            Err(status) => return status,
+        },
+        Verb::Get { what, data, output } => read::get(what, &data, output == Shown::Json).map(|()| ExitCode::SUCCESS),
+        Verb::Delete { name, data, .. } => up::delete_topic(&data, &name).map(|()| ExitCode::SUCCESS),
+        Verb::Status { data } => read::status(&data),
+        Verb::Validate { files } => match desired(&files) {
+            Ok(desired) => {
+                read::say(&format!("{} topics for Ensemble {}: valid", desired.topics.len(), desired.name));
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(status) => return status,
+        },
+        Verb::Agent { config, with_parent } => agent(&config, with_parent).map(|()| ExitCode::SUCCESS),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("streamkeeper: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|error| {
+        complain(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// The quickstart that is used without manifests.
+const QUICKSTART: &str = include_str!("../examples/quickstart.yaml");
+
+fn desired(files: &[PathBuf]) -> Result<manifest::Desired, ExitCode> {
+    let read = if files.is_empty() {
+        manifest::parse(&[(PathBuf::from("quickstart"), QUICKSTART.to_owned())])
+    } else {
+        manifest::load(files)
+    };
+    read.map_err(|errors| {
+        errors.iter().for_each(|error| complain(&error.to_string()));
+        ExitCode::from(USAGE)
+    })
+}
+
+#[allow(clippy::print_stderr, reason = "the command line speaks to its user")]
+fn complain(text: &str) {
+    eprintln!("streamkeeper: {text}");
 }
 
 fn agent(config: &std::path::Path, with_parent: bool) -> anyhow::Result<()> {

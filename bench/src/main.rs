@@ -1,2 +1,0 @@
-//! Load generator for both protocols.
-fn main() {}

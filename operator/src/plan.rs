@@ -1,0 +1,117 @@
+//! The next steps that bring what is there nearer to what is wanted. Pure: a substrate carries them out.
+//!
+//! Read first: [`plan`], [`Step`].
+
+use std::collections::BTreeMap;
+
+use crate::manifest::{Desired, DesiredTopic};
+
+/// What is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Agents that serve Kafka's clients and know each other.
+    pub brokers: i32,
+    /// Topics: partitions, and how many of them lack a leader or a replica in sync.
+    pub topics: BTreeMap<String, ObservedTopic>,
+}
+
+/// A topic that is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ObservedTopic {
+    /// Partitions.
+    pub partitions: i32,
+    /// Partitions without a leader, or with replicas out of sync.
+    pub unready: i32,
+}
+
+/// One step with its reason, or a wait that says what for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A topic is missing.
+    CreateTopic(DesiredTopic),
+    /// A topic has fewer partitions than wanted.
+    GrowTopic {
+        /// The topic.
+        name: String,
+        /// How many there shall be.
+        partitions: i32,
+    },
+    /// Nothing can be done now.
+    Wait(String),
+}
+
+/// The next steps; none when what is there is what is wanted.
+pub fn plan(desired: &Desired, observed: &Observed) -> Vec<Step> {
+    if observed.brokers < desired.ensemble.replicas {
+        let wanted = desired.ensemble.replicas;
+        return vec![Step::Wait(format!("{} of {wanted} agents serve", observed.brokers))];
+    }
+    let mut steps = Vec::new();
+    for topic in desired.topics.values() {
+        match observed.topics.get(&topic.name) {
+            None => steps.push(Step::CreateTopic(topic.clone())),
+            Some(there) if there.partitions < topic.partitions => {
+                steps.push(Step::GrowTopic { name: topic.name.clone(), partitions: topic.partitions });
+            }
+            Some(there) if there.unready > 0 => {
+                let waiting = format!("{}: {} of {} partitions in sync", topic.name, there.partitions - there.unready, there.partitions);
+                steps.push(Step::Wait(waiting));
+            }
+            Some(_) => {}
+        }
+    }
+    steps
+}
+
+/// Why a change of what is wanted is refused: what was promised once is not taken back silently.
+pub fn refuse_change(before: &Desired, after: &Desired) -> Result<(), String> {
+    if before.ensemble.replicas != after.ensemble.replicas {
+        return Err(format!(
+            "spec.replicas: changing {} to {} while the ensemble runs is not built yet; {} is allowed",
+            before.ensemble.replicas, after.ensemble.replicas, before.ensemble.replicas
+        ));
+    }
+    for (name, topic) in &after.topics {
+        if let Some(old) = before.topics.get(name)
+            && topic.partitions < old.partitions
+        {
+            return Err(format!(
+                "topic {name}: spec.partitions: {} is fewer than the {} there are; partitions never shrink",
+                topic.partitions, old.partitions
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::EnsembleSpec;
+
+    fn desired(partitions: i32) -> Desired {
+        let topic =
+            DesiredTopic { name: "t".into(), partitions, replication_factor: 3, config: BTreeMap::new() };
+        let ensemble =
+            EnsembleSpec { replicas: 3, coordination: Default::default(), broker: Default::default() };
+        Desired { name: "main".into(), ensemble, topics: BTreeMap::from([("t".into(), topic)]) }
+    }
+
+    #[test]
+    fn each_state_has_its_next_step() {
+        let wanted = desired(4);
+        let topic = wanted.topics["t"].clone();
+        let mut observed = Observed::default();
+        assert_eq!(plan(&wanted, &observed), [Step::Wait("0 of 3 agents serve".into())]);
+        observed.brokers = 3;
+        assert_eq!(plan(&wanted, &observed), [Step::CreateTopic(topic)]);
+        observed.topics.insert("t".into(), ObservedTopic { partitions: 2, unready: 0 });
+        assert_eq!(plan(&wanted, &observed), [Step::GrowTopic { name: "t".into(), partitions: 4 }]);
+        observed.topics.insert("t".into(), ObservedTopic { partitions: 4, unready: 1 });
+        assert_eq!(plan(&wanted, &observed), [Step::Wait("t: 3 of 4 partitions in sync".into())]);
+        observed.topics.insert("t".into(), ObservedTopic { partitions: 4, unready: 0 });
+        assert_eq!(plan(&wanted, &observed), [], "converged is zero steps");
+        assert!(refuse_change(&wanted, &desired(3)).is_err_and(|e| e.contains("never shrink")));
+        assert_eq!(refuse_change(&wanted, &desired(5)), Ok(()));
+    }
+}

@@ -1,1 +1,0 @@
-//! The gRPC contract between operator and agents.

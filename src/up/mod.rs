@@ -1,0 +1,178 @@
+//! `streamkeeper up`: the operator's plan on local processes.
+//!
+//! Stays in the foreground, starts an agent again that dies, stops all in order on Ctrl-C; agents end by themselves when this
+//! process is killed. Read first: [`run`], `state` (what is remembered), `agents` (the processes).
+
+mod agents;
+mod events;
+mod state;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use streamkeeper_node::admin;
+use streamkeeper_operator::manifest::Desired;
+use streamkeeper_operator::plan::{Observed, ObservedTopic, Step, plan, refuse_change};
+
+pub(crate) use agents::Agents;
+use events::Events;
+pub(crate) use state::{MemberState, State};
+
+/// The plan is looked at this often while something is missing, and when nothing is.
+const BUSY: Duration = Duration::from_millis(50);
+const QUIET: Duration = Duration::from_millis(1000);
+
+/// Runs until Ctrl-C or SIGTERM.
+pub(crate) fn run(desired: Desired, data: &Path, any_port: bool, json: bool) -> Result<()> {
+    let events = Events::new(json);
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("{}: the data directory cannot be made; use another --data", data.display()))?;
+    let _lock = lock(data)?;
+    let state = State::load_or_make(data, desired, any_port)?;
+    state.save(data)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(supervise(state, data, &events));
+    if let Err(error) = &result {
+        events.error(&format!("{error:#}"));
+    }
+    result
+}
+
+fn lock(data: &Path) -> Result<std::fs::File> {
+    let path = data.join("up.lock");
+    let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("{}: cannot be written; use another --data", path.display()))?;
+    if file.try_lock().is_err() {
+        bail!("{}: another `streamkeeper up` runs on this data directory; stop it, or use another --data", data.display());
+    }
+    Ok(file)
+}
+
+async fn supervise(mut state: State, data: &Path, events: &Events) -> Result<()> {
+    let mut agents = Agents::start(&state, data)?;
+    agents.write_pids(data)?;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let started = Instant::now();
+    let mut ready = false;
+    let mut last_wait = String::new();
+    loop {
+        for exited in agents.restart_dead(&state, data)? {
+            events.member_exited(exited.id, &exited.status);
+            events.member_started(exited.id, exited.pid);
+            agents.write_pids(data)?;
+        }
+        if let Some(changed) = State::take_applied(data, &state)? {
+            state = changed;
+            state.save(data)?;
+            events.applied(&state.desired);
+            ready = false;
+        }
+        let now = state.clone();
+        let waiting = tokio::task::spawn_blocking(move || converge(&now)).await?;
+        match waiting {
+            Ok(None) if !ready => {
+                ready = true;
+                events.ready(&state, data, &agents.pids(), started.elapsed());
+            }
+            Ok(Some(what)) if what != last_wait => {
+                events.waiting(&what);
+                last_wait = what;
+            }
+            Ok(_) => {}
+            Err(error) => events.error(&format!("{error:#}")),
+        }
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminate.recv() => break,
+            () = tokio::time::sleep(if ready { QUIET } else { BUSY }) => {}
+        }
+    }
+    events.stopping();
+    agents.stop().await
+}
+
+/// Carries the next steps out; what is waited for, if anything.
+fn converge(state: &State) -> Result<Option<String>> {
+    let observed = observe(state);
+    for step in plan(&state.desired, &observed) {
+        let kafka = state.members.first().map(MemberState::kafka).ok_or_else(|| anyhow!("no members"))?;
+        match step {
+            Step::CreateTopic(topic) => {
+                admin::create_topic(&kafka, &topic.name, topic.partitions, topic.replication_factor, &topic.config)?;
+                return Ok(Some(format!("topic {} is made", topic.name)));
+            }
+            Step::GrowTopic { name, partitions } => {
+                admin::grow_topic(&kafka, &name, partitions)?;
+                return Ok(Some(format!("topic {name} grows to {partitions} partitions")));
+            }
+            Step::Wait(what) => return Ok(Some(what)),
+        }
+    }
+    Ok(None)
+}
+
+/// What the agents say: only what all of them agree on counts as there.
+fn observe(state: &State) -> Observed {
+    let mut observed = Observed::default();
+    let mut serving = 0;
+    for member in &state.members {
+        let Ok(cluster) = admin::observe(&member.kafka()) else { continue };
+        let serves_zookeeper =
+            admin::four_letter_word(&member.zookeeper(), "srvr").is_ok_and(|answer| answer.contains("Mode: "));
+        if serves_zookeeper && cluster.brokers.len() == state.members.len() {
+            serving += 1;
+        }
+        for (name, topic) in cluster.topics {
+            let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+            let unready = topic.partitions.iter().filter(|p| p.leader < 0 || p.isr.len() < p.replicas.len()).count();
+            let unready = i32::try_from(unready).unwrap_or(i32::MAX);
+            let known = observed.topics.entry(name).or_insert(ObservedTopic { partitions, unready });
+            known.partitions = known.partitions.min(partitions);
+            known.unready = known.unready.max(unready);
+        }
+    }
+    observed.brokers = serving;
+    observed
+}
+
+/// Hands a change to the running `up`, which takes it from the data directory.
+pub(crate) fn apply(desired: &Desired, data: &Path) -> Result<ExitCode> {
+    let state = running(data)?;
+    if let Err(reason) = refuse_change(&state.desired, desired) {
+        crate::complain(&reason);
+        return Ok(ExitCode::from(crate::USAGE));
+    }
+    state::hand_over(data, desired)?;
+    crate::read::say(&format!("applied to Ensemble {}", desired.name));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Deletes a topic, and forgets that it was wanted.
+pub(crate) fn delete_topic(data: &Path, name: &str) -> Result<()> {
+    let state = running(data)?;
+    let kafka = state.members.first().map(MemberState::kafka).ok_or_else(|| anyhow!("no members"))?;
+    let mut desired = state.desired.clone();
+    if desired.topics.remove(name).is_some() {
+        state::hand_over(data, &desired)?;
+        // The running `up` must forget the topic before it is gone, or it would make it anew.
+        state::wait_taken(data, Duration::from_secs(5))?;
+    }
+    admin::delete_topic(&kafka, name)?;
+    crate::read::say(&format!("topic {name} deleted"));
+    Ok(())
+}
+
+/// The state of the `up` that runs on a data directory.
+pub(crate) fn running(data: &Path) -> Result<State> {
+    if lock(data).is_ok() {
+        bail!("{}: no `streamkeeper up` runs on this data directory; start one, or name another with --data", data.display());
+    }
+    State::load(data)?.ok_or_else(|| anyhow!("{}: has no ensemble", data.display()))
+}
+
+/// Where a member keeps its things.
+pub(crate) fn member_dir(data: &Path, id: i32) -> PathBuf {
+    data.join(format!("member-{id}"))
+}

@@ -1,1 +1,0 @@
-//! Whole-cluster simulator: one seed, one thread, whole members, real client bytes.
