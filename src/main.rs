@@ -133,14 +133,18 @@ fn default_data() -> PathBuf {
 fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Up { files, data, any_port, output } => match desired(&files) {
-            Ok(desired) => up::run(desired, &data, any_port, output == Output::Json).map(|()| ExitCode::SUCCESS),
+            Ok(desired) => {
+                up::run(desired, &data, any_port, output == Output::Json).map(|()| ExitCode::SUCCESS)
+            }
             Err(status) => return status,
         },
         Verb::Apply { files, data } => match desired(&files) {
             Ok(desired) => up::apply(&desired, &data),
             Err(status) => return status,
         },
-        Verb::Get { what, data, output } => read::get(what, &data, output == Shown::Json).map(|()| ExitCode::SUCCESS),
+        Verb::Get { what, data, output } => {
+            read::get(what, &data, output == Shown::Json).map(|()| ExitCode::SUCCESS)
+        }
         Verb::Delete { name, data, .. } => up::delete_topic(&data, &name).map(|()| ExitCode::SUCCESS),
         Verb::Status { data } => read::status(&data),
         Verb::Validate { files } => match desired(&files) {

@@ -169,7 +169,12 @@ pub fn load(files: &[PathBuf]) -> Result<Desired, Vec<ManifestError>> {
             Ok(text) => texts.push((file.clone(), text)),
             Err(error) => {
                 let file = file.display().to_string();
-                return Err(vec![ManifestError { file, line: 0, field: "file".to_owned(), message: error.to_string() }]);
+                return Err(vec![ManifestError {
+                    file,
+                    line: 0,
+                    field: "file".to_owned(),
+                    message: error.to_string(),
+                }]);
             }
         }
     }
@@ -221,7 +226,9 @@ pub fn parse(texts: &[(PathBuf, String)]) -> Result<Desired, Vec<ManifestError>>
             config: topic.spec.config.clone(),
         };
         if desired.topics.insert(name.clone(), wanted).is_some() {
-            errors.push(place.error("metadata.name", &format!("topic {name} is given twice; the first one wins")));
+            errors.push(
+                place.error("metadata.name", &format!("topic {name} is given twice; the first one wins")),
+            );
         }
     }
     if errors.is_empty() { Ok(desired) } else { Err(errors) }
@@ -265,10 +272,14 @@ fn read(place: &Place<'_>, document: &str) -> Result<Resource, ManifestError> {
     let described = |error: serde_saphyr::Error| located(place, &error);
     let head: Head = serde_saphyr::from_str(document).map_err(described)?;
     if head.api_version != API_VERSION {
-        return Err(place.error("apiVersion", &format!("{:?} is not known; {API_VERSION} is", head.api_version)));
+        return Err(
+            place.error("apiVersion", &format!("{:?} is not known; {API_VERSION} is", head.api_version))
+        );
     }
     match head.kind.as_str() {
-        "Ensemble" => serde_saphyr::from_str(document).map(|e| Resource::Ensemble(Box::new(e))).map_err(described),
+        "Ensemble" => {
+            serde_saphyr::from_str(document).map(|e| Resource::Ensemble(Box::new(e))).map_err(described)
+        }
         "Topic" => serde_saphyr::from_str(document).map(|t| Resource::Topic(Box::new(t))).map_err(described),
         other => Err(place.error("kind", &format!("{other:?} is not known; Ensemble and Topic are"))),
     }
@@ -300,7 +311,8 @@ fn check_ensemble(place: &Place<'_>, ensemble: &RawEnsemble, errors: &mut Vec<Ma
 fn check_topic(place: &Place<'_>, topic: &RawTopic, desired: &Desired, errors: &mut Vec<ManifestError>) {
     let spec = &topic.spec;
     if spec.ensemble_ref.name != desired.name {
-        let message = format!("there is no Ensemble {:?}; {:?} is given", spec.ensemble_ref.name, desired.name);
+        let message =
+            format!("there is no Ensemble {:?}; {:?} is given", spec.ensemble_ref.name, desired.name);
         errors.push(place.error("spec.ensembleRef.name", &message));
     }
     if !(1..=TOPIC_PARTITIONS_MAX).contains(&spec.partitions) {
@@ -336,23 +348,35 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_file_line_and_field() {
         let cases = [
-            (GOOD.replace("replicas: 3", "replicas: 4"), "m.yaml:1: spec.replicas: 4 is not possible yet; 1, 3 or 5 is"),
+            (
+                GOOD.replace("replicas: 3", "replicas: 4"),
+                "m.yaml:1: spec.replicas: 4 is not possible yet; 1, 3 or 5 is",
+            ),
             (
                 GOOD.replace("replicationFactor: 3", "replicationFactor: 5"),
                 "m.yaml:6: spec.replicationFactor: 5 is not possible with 3 agents; 1 to 3 is",
             ),
-            (GOOD.replace("partitions: 6", "partitions: 0"), "m.yaml:6: spec.partitions: 0 is not possible; 1 to 10000 is"),
+            (
+                GOOD.replace("partitions: 6", "partitions: 0"),
+                "m.yaml:6: spec.partitions: 0 is not possible; 1 to 10000 is",
+            ),
             (
                 GOOD.replace("ensembleRef: {name: main}", "ensembleRef: {name: other}"),
                 "m.yaml:6: spec.ensembleRef.name: there is no Ensemble \"other\"; \"main\" is given",
             ),
-            (GOOD.replace("kind: Topic", "kind: Topik"), "m.yaml:6: kind: \"Topik\" is not known; Ensemble and Topic are"),
+            (
+                GOOD.replace("kind: Topic", "kind: Topik"),
+                "m.yaml:6: kind: \"Topik\" is not known; Ensemble and Topic are",
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(errors(&text), [expected]);
         }
         let unknown = errors(&GOOD.replace("partitions: 6", "partition: 6"));
-        assert!(unknown[0].starts_with("m.yaml:12: spec: ") && unknown[0].contains("partition"), "{unknown:?}");
+        assert!(
+            unknown[0].starts_with("m.yaml:12: spec: ") && unknown[0].contains("partition"),
+            "{unknown:?}"
+        );
         let wrong_type = errors(&GOOD.replace("partitions: 6", "partitions: many"));
         assert!(wrong_type[0].starts_with("m.yaml:12: spec: "), "{wrong_type:?}");
     }

@@ -54,7 +54,12 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Vec<Step> {
                 steps.push(Step::GrowTopic { name: topic.name.clone(), partitions: topic.partitions });
             }
             Some(there) if there.unready > 0 => {
-                let waiting = format!("{}: {} of {} partitions in sync", topic.name, there.partitions - there.unready, there.partitions);
+                let waiting = format!(
+                    "{}: {} of {} partitions in sync",
+                    topic.name,
+                    there.partitions - there.unready,
+                    there.partitions
+                );
                 steps.push(Step::Wait(waiting));
             }
             Some(_) => {}

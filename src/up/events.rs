@@ -44,7 +44,8 @@ impl Events {
                 })
             })
             .collect();
-        let event = json!({"event": "ready", "ensemble": state.desired.name, "data": data, "members": members});
+        let event =
+            json!({"event": "ready", "ensemble": state.desired.name, "data": data, "members": members});
         self.tell(&event, &ready_text(state, data, took));
     }
 

@@ -27,8 +27,9 @@ const QUIET: Duration = Duration::from_millis(1000);
 /// Runs until Ctrl-C or SIGTERM.
 pub(crate) fn run(desired: Desired, data: &Path, any_port: bool, json: bool) -> Result<()> {
     let events = Events::new(json);
-    std::fs::create_dir_all(data)
-        .with_context(|| format!("{}: the data directory cannot be made; use another --data", data.display()))?;
+    std::fs::create_dir_all(data).with_context(|| {
+        format!("{}: the data directory cannot be made; use another --data", data.display())
+    })?;
     let _lock = lock(data)?;
     let state = State::load_or_make(data, desired, any_port)?;
     state.save(data)?;
@@ -45,7 +46,10 @@ fn lock(data: &Path) -> Result<std::fs::File> {
     let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("{}: cannot be written; use another --data", path.display()))?;
     if file.try_lock().is_err() {
-        bail!("{}: another `streamkeeper up` runs on this data directory; stop it, or use another --data", data.display());
+        bail!(
+            "{}: another `streamkeeper up` runs on this data directory; stop it, or use another --data",
+            data.display()
+        );
     }
     Ok(file)
 }
@@ -100,7 +104,13 @@ fn converge(state: &State) -> Result<Option<String>> {
         let kafka = state.members.first().map(MemberState::kafka).ok_or_else(|| anyhow!("no members"))?;
         match step {
             Step::CreateTopic(topic) => {
-                admin::create_topic(&kafka, &topic.name, topic.partitions, topic.replication_factor, &topic.config)?;
+                admin::create_topic(
+                    &kafka,
+                    &topic.name,
+                    topic.partitions,
+                    topic.replication_factor,
+                    &topic.config,
+                )?;
                 return Ok(Some(format!("topic {} is made", topic.name)));
             }
             Step::GrowTopic { name, partitions } => {
@@ -119,14 +129,15 @@ fn observe(state: &State) -> Observed {
     let mut serving = 0;
     for member in &state.members {
         let Ok(cluster) = admin::observe(&member.kafka()) else { continue };
-        let serves_zookeeper =
-            admin::four_letter_word(&member.zookeeper(), "srvr").is_ok_and(|answer| answer.contains("Mode: "));
+        let serves_zookeeper = admin::four_letter_word(&member.zookeeper(), "srvr")
+            .is_ok_and(|answer| answer.contains("Mode: "));
         if serves_zookeeper && cluster.brokers.len() == state.members.len() {
             serving += 1;
         }
         for (name, topic) in cluster.topics {
             let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
-            let unready = topic.partitions.iter().filter(|p| p.leader < 0 || p.isr.len() < p.replicas.len()).count();
+            let unready =
+                topic.partitions.iter().filter(|p| p.leader < 0 || p.isr.len() < p.replicas.len()).count();
             let unready = i32::try_from(unready).unwrap_or(i32::MAX);
             let known = observed.topics.entry(name).or_insert(ObservedTopic { partitions, unready });
             known.partitions = known.partitions.min(partitions);
@@ -167,7 +178,10 @@ pub(crate) fn delete_topic(data: &Path, name: &str) -> Result<()> {
 /// The state of the `up` that runs on a data directory.
 pub(crate) fn running(data: &Path) -> Result<State> {
     if lock(data).is_ok() {
-        bail!("{}: no `streamkeeper up` runs on this data directory; start one, or name another with --data", data.display());
+        bail!(
+            "{}: no `streamkeeper up` runs on this data directory; start one, or name another with --data",
+            data.display()
+        );
     }
     State::load(data)?.ok_or_else(|| anyhow!("{}: has no ensemble", data.display()))
 }

@@ -58,7 +58,10 @@ impl State {
         };
         let state = serde_json::from_str(&text);
         state.map(Some).with_context(|| {
-            format!("{}: is not an ensemble of this version; use another --data, or move this one away", path.display())
+            format!(
+                "{}: is not an ensemble of this version; use another --data, or move this one away",
+                path.display()
+            )
         })
     }
 
@@ -85,7 +88,9 @@ impl State {
             for (what, port) in [("ZooKeeper", p.zookeeper), ("Kafka", p.kafka), ("peer", p.peer)] {
                 if TcpListener::bind((HOST, port)).is_err() {
                     let id = member.id;
-                    bail!("port {port} ({what} of member {id}) is in use; stop what uses it, or use --any-port with another --data");
+                    bail!(
+                        "port {port} ({what} of member {id}) is in use; stop what uses it, or use --any-port with another --data"
+                    );
                 }
             }
         }

@@ -39,7 +39,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates below the shell: none of them may depend on an async runtime, not even in tests.
-const PURE: &[&str] = &["base", "zab", "tree", "controller", "replica", "group", "wire", "storage", "member", "sim"];
+const PURE: &[&str] =
+    &["base", "zab", "tree", "controller", "replica", "group", "wire", "storage", "member", "sim"];
 
 /// Checks the workspace at `root`; prints each finding and fails if there was one.
 pub(crate) fn run(root: &Path) -> Result<()> {
@@ -80,7 +81,9 @@ fn check_arrows(root: &Path, findings: &mut Vec<String>) -> Result<()> {
             let on = dependency["name"].as_str().unwrap_or_default();
             let is_dev = dependency["kind"].as_str() == Some("dev");
             if pure && matches!(on, "tokio" | "tonic" | "kube") {
-                findings.push(format!("{name}: depends on {on}; everything below agent/node is free of runtimes"));
+                findings.push(format!(
+                    "{name}: depends on {on}; everything below agent/node is free of runtimes"
+                ));
             }
             if let Some(short) = on.strip_prefix("streamkeeper-")
                 && !arrows.contains(&short)
@@ -134,7 +137,9 @@ fn check_file(file: &Path, text: &str, findings: &mut Vec<String>) {
     let code = text.lines().position(|l| l.starts_with("mod tests {")).unwrap_or(text.lines().count());
     let is_test_file = file.ends_with("tests.rs") || file.components().any(|c| c.as_os_str() == "tests");
     if code > FILE_LINES_MAX && !is_test_file {
-        findings.push(format!("{shown}: {code} lines without tests, {FILE_LINES_MAX} at most; split it by phase"));
+        findings.push(format!(
+            "{shown}: {code} lines without tests, {FILE_LINES_MAX} at most; split it by phase"
+        ));
     }
     if !is_test_file {
         check_functions(file, text.lines().take(code), findings);
@@ -145,7 +150,9 @@ fn check_file(file: &Path, text: &str, findings: &mut Vec<String>) {
 }
 
 fn leftover(line: &str) -> Option<&'static str> {
-    ["TODO", "FIXME", "XXX", "unimplemented!(", "todo!(", "#[ignore"].into_iter().find(|mark| line.contains(mark))
+    ["TODO", "FIXME", "XXX", "unimplemented!(", "todo!(", "#[ignore"]
+        .into_iter()
+        .find(|mark| line.contains(mark))
 }
 
 /// Finds functions by rustfmt's shape: `fn` at some indentation, its closing brace alone at the same one.
@@ -164,7 +171,9 @@ fn check_functions<'a>(file: &Path, lines: impl Iterator<Item = &'a str>, findin
                 let name: String = name.chars().take(60).collect();
                 findings.push(format!("{}:{}: {body} lines in `{name}`", file.display(), start + 1));
             }
-        } else if trimmed.ends_with(';') && open.last().is_some_and(|(at, _, _)| *at == indent) && trimmed.starts_with(')')
+        } else if trimmed.ends_with(';')
+            && open.last().is_some_and(|(at, _, _)| *at == indent)
+            && trimmed.starts_with(')')
         {
             // A trait's declaration without a body that spans lines.
             open.pop();

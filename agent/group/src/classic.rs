@@ -137,7 +137,12 @@ impl Group {
         let mut members = self.members.values();
         let Some(first) = members.next() else { return BTreeSet::new() };
         let rest: Vec<BTreeSet<String>> = members.map(names).collect();
-        first.protocols.iter().map(|(n, _)| n.as_str()).filter(|n| rest.iter().all(|set| set.contains(*n))).collect()
+        first
+            .protocols
+            .iter()
+            .map(|(n, _)| n.as_str())
+            .filter(|n| rest.iter().all(|set| set.contains(*n)))
+            .collect()
     }
 
     fn supports(&self, join: &Join, except: &str) -> bool {
@@ -251,7 +256,8 @@ impl Coordinator {
         let now = self.now;
         let Some(group) = self.groups.get_mut(&join.group) else { return };
         let Some(mut member) = group.members.remove(old) else { return };
-        let fenced: Vec<RequestId> = [member.joining.take(), member.syncing.take()].into_iter().flatten().collect();
+        let fenced: Vec<RequestId> =
+            [member.joining.take(), member.syncing.take()].into_iter().flatten().collect();
         let unchanged = group.state == State::Stable && member.protocols == join.protocols;
         let was_leader = group.leader.as_deref() == Some(old);
         member.deadline = now + member.session;
@@ -446,11 +452,8 @@ impl Coordinator {
         if acknowledged {
             group.state = State::Stable;
         }
-        let waiting: Vec<(RequestId, String)> = group
-            .members
-            .iter_mut()
-            .filter_map(|(id, m)| Some((m.syncing.take()?, id.clone())))
-            .collect();
+        let waiting: Vec<(RequestId, String)> =
+            group.members.iter_mut().filter_map(|(id, m)| Some((m.syncing.take()?, id.clone()))).collect();
         for (request, member) in waiting {
             if acknowledged {
                 self.answer_sync(request, name, &member);
@@ -505,7 +508,8 @@ impl Coordinator {
                 continue;
             }
             let by_name = leave.instance.as_deref().filter(|_| leave.member.is_empty());
-            let id = by_name.and_then(|i| group.holder(i)).map_or_else(|| leave.member.clone(), str::to_owned);
+            let id =
+                by_name.and_then(|i| group.holder(i)).map_or_else(|| leave.member.clone(), str::to_owned);
             let error = group.check_identity(&id, leave.instance.as_deref());
             if error == error::NONE {
                 gone.push(id);

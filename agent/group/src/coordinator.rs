@@ -226,7 +226,8 @@ pub struct Coordinator {
 
 /// The partition of `__consumer_offsets` that a group belongs to: Java's hash of its name.
 pub fn partition_for(group: &str, partitions: i32) -> i32 {
-    let hash = group.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    let hash =
+        group.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
     (hash & i32::MAX) % partitions.max(1)
 }
 
@@ -348,7 +349,8 @@ impl Coordinator {
             group.touch(&commit.member, self.now);
         }
         let record = |(topic, partition, offset): &(String, i32, OffsetAndMetadata)| {
-            let key = Key::Offset { group: commit.group.clone(), topic: topic.clone(), partition: *partition };
+            let key =
+                Key::Offset { group: commit.group.clone(), topic: topic.clone(), partition: *partition };
             (records::encode_key(&key), Some(records::encode_offset(offset)))
         };
         let records: Vec<_> = commit.offsets.iter().map(record).collect();
@@ -363,7 +365,8 @@ impl Coordinator {
             return error::COORDINATOR_LOAD_IN_PROGRESS;
         }
         let known = self.groups.get(&commit.group);
-        let too_long = commit.offsets.iter().any(|(_, _, o)| o.metadata.len() > self.config.metadata_bytes_max);
+        let too_long =
+            commit.offsets.iter().any(|(_, _, o)| o.metadata.len() > self.config.metadata_bytes_max);
         if too_long {
             return error::OFFSET_METADATA_TOO_LARGE;
         }
@@ -412,8 +415,11 @@ impl Coordinator {
                     .offsets
                     .keys()
                     .map(|(topic, partition)| {
-                        let key =
-                            Key::Offset { group: group.to_owned(), topic: topic.clone(), partition: *partition };
+                        let key = Key::Offset {
+                            group: group.to_owned(),
+                            topic: topic.clone(),
+                            partition: *partition,
+                        };
                         (records::encode_key(&key), None)
                     })
                     .collect();

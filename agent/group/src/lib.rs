@@ -13,8 +13,8 @@ pub mod records;
 mod tests;
 
 pub use coordinator::{
-    Action, Commit, Committed, Config, Coordinator, Described, DescribedMember, Join, Leave, Listed, Reply, RequestId, Sync,
-    partition_for,
+    Action, Commit, Committed, Config, Coordinator, Described, DescribedMember, Join, Leave, Listed, Reply,
+    RequestId, Sync, partition_for,
 };
 pub use offsets::OffsetAndMetadata;
 

@@ -80,7 +80,11 @@ pub fn encode_key(key: &Key) -> Bytes {
 pub fn decode_key(mut bytes: Bytes) -> Option<Key> {
     let input = &mut bytes;
     match get_i16(input)? {
-        0 | 1 => Some(Key::Offset { group: get_text(input)??, topic: get_text(input)??, partition: get_i32(input)? }),
+        0 | 1 => Some(Key::Offset {
+            group: get_text(input)??,
+            topic: get_text(input)??,
+            partition: get_i32(input)?,
+        }),
         2 => Some(Key::Group(get_text(input)??)),
         _ => None,
     }

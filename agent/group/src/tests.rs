@@ -6,7 +6,9 @@ use bytes::Bytes;
 use streamkeeper_base::Instant;
 
 use crate::records::{self, Key};
-use crate::{Action, Commit, Config, Coordinator, Join, Leave, OffsetAndMetadata, Reply, Sync, error, partition_for};
+use crate::{
+    Action, Commit, Config, Coordinator, Join, Leave, OffsetAndMetadata, Reply, Sync, error, partition_for,
+};
 
 fn config() -> Config {
     Config {
@@ -63,7 +65,9 @@ fn settle(c: &mut Coordinator, log: &mut Vec<(Bytes, Option<Bytes>)>) -> Vec<(u6
 
 fn joined(replies: &[(u64, Reply)], request: u64) -> (i16, i32, String, usize) {
     match &replies.iter().find(|(r, _)| *r == request).expect("an answer").1 {
-        Reply::Joined { error, generation, member, members, .. } => (*error, *generation, member.clone(), members.len()),
+        Reply::Joined { error, generation, member, members, .. } => {
+            (*error, *generation, member.clone(), members.len())
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -80,7 +84,10 @@ fn stable(c: &mut Coordinator, log: &mut Vec<(Bytes, Option<Bytes>)>) -> String 
     let replies = settle(c, log);
     assert_eq!(joined(&replies, 2), (0, 1, member.clone(), 1));
     let assignments = vec![(member.clone(), Bytes::from_static(b"all"))];
-    c.sync(3, Sync { group: "g".into(), generation: 1, member: member.clone(), assignments, ..Sync::default() });
+    c.sync(
+        3,
+        Sync { group: "g".into(), generation: 1, member: member.clone(), assignments, ..Sync::default() },
+    );
     let replies = settle(c, log);
     assert!(matches!(&replies[0].1, Reply::Synced { error: 0, assignment, .. } if &assignment[..] == b"all"));
     member
@@ -104,8 +111,12 @@ fn a_member_joins_syncs_and_is_replaced_by_two() {
     assert_eq!(joined(&replies, 5), (0, 2, second.clone(), 0));
     c.sync(7, Sync { group: "g".into(), generation: 2, member: second.clone(), ..Sync::default() });
     assert_eq!(settle(&mut c, &mut log), [], "followers wait for the leader");
-    let assignments = vec![(first.clone(), Bytes::from_static(b"a")), (second.clone(), Bytes::from_static(b"b"))];
-    c.sync(8, Sync { group: "g".into(), generation: 2, member: first.clone(), assignments, ..Sync::default() });
+    let assignments =
+        vec![(first.clone(), Bytes::from_static(b"a")), (second.clone(), Bytes::from_static(b"b"))];
+    c.sync(
+        8,
+        Sync { group: "g".into(), generation: 2, member: first.clone(), assignments, ..Sync::default() },
+    );
     assert_eq!(settle(&mut c, &mut log).len(), 2);
     assert_eq!(c.leave("g", &[Leave { member: second, instance: None }]), Ok(vec![0]));
     assert_eq!(c.heartbeat("g", 2, &first, None), error::REBALANCE_IN_PROGRESS);

@@ -13,8 +13,8 @@ use streamkeeper_storage::superblock::{self, Superblock};
 use streamkeeper_storage::wal::{Replayed, Wal, WalOptions};
 use streamkeeper_tree::Tree;
 use streamkeeper_zab as zab;
-use streamkeeper_zab::{LogRecord, Membership, Recovery, SnapshotMeta};
 pub use streamkeeper_zab::Timing;
+use streamkeeper_zab::{LogRecord, Membership, Recovery, SnapshotMeta};
 
 use crate::coordination::{Config, Coordination, Recovered, decode_state};
 use crate::record::{self, Owner};

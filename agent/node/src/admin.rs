@@ -10,7 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::BytesMut;
 use streamkeeper_wire::kafka::codec::{Decoder, Encoder};
-use streamkeeper_wire::kafka::generated::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
+use streamkeeper_wire::kafka::generated::create_partitions_request::{
+    CreatePartitionsRequest, CreatePartitionsTopic,
+};
 use streamkeeper_wire::kafka::generated::create_partitions_response::CreatePartitionsResponse;
 use streamkeeper_wire::kafka::generated::create_topics_request::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
@@ -61,16 +63,19 @@ pub fn observe(kafka: &str) -> Result<Cluster> {
     let request = MetadataRequest { topics: None, ..MetadataRequest::default() };
     let mut answer = call(kafka, 3, VERSION, |e| request.encode(e, VERSION))?;
     let response = MetadataResponse::decode(&mut answer, VERSION)?;
-    let partition = |p: &streamkeeper_wire::kafka::generated::metadata_response::MetadataResponsePartition| Partition {
-        leader: p.leader_id,
-        replicas: p.replica_nodes.clone(),
-        isr: p.isr_nodes.clone(),
-    };
+    let partition =
+        |p: &streamkeeper_wire::kafka::generated::metadata_response::MetadataResponsePartition| Partition {
+            leader: p.leader_id,
+            replicas: p.replica_nodes.clone(),
+            isr: p.isr_nodes.clone(),
+        };
     let topics = response.topics.into_iter().filter(|t| !t.is_internal);
     Ok(Cluster {
         brokers: response.brokers.iter().map(|b| b.node_id).collect(),
         topics: topics
-            .filter_map(|t| Some((t.name?, Topic { partitions: t.partitions.iter().map(partition).collect() })))
+            .filter_map(|t| {
+                Some((t.name?, Topic { partitions: t.partitions.iter().map(partition).collect() }))
+            })
             .collect(),
     })
 }
@@ -125,10 +130,12 @@ pub fn grow_topic(kafka: &str, name: &str, partitions: i32) -> Result<()> {
 /// The agent does not answer, or refuses; the text is its own.
 pub fn delete_topic(kafka: &str, name: &str) -> Result<()> {
     const VERSION: i16 = 5;
-    let request = DeleteTopicsRequest { topic_names: vec![name.to_owned()], ..DeleteTopicsRequest::default() };
+    let request =
+        DeleteTopicsRequest { topic_names: vec![name.to_owned()], ..DeleteTopicsRequest::default() };
     let mut answer = call(kafka, 20, VERSION, |e| request.encode(e, VERSION))?;
     let response = DeleteTopicsResponse::decode(&mut answer, VERSION)?;
-    let result = response.responses.first().ok_or_else(|| anyhow!("the agent said nothing about the topic"))?;
+    let result =
+        response.responses.first().ok_or_else(|| anyhow!("the agent said nothing about the topic"))?;
     check(name, result.error_code, result.error_message.as_deref(), 0)
 }
 

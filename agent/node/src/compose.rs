@@ -55,7 +55,12 @@ impl Machine for Broker {
     type Message = FromCoordination;
     type Notice = ToCoordination;
 
-    fn handle(&mut self, clocks: Clocks, input: Input<FromCoordination>, out: &mut Vec<Output<ToCoordination>>) {
+    fn handle(
+        &mut self,
+        clocks: Clocks,
+        input: Input<FromCoordination>,
+        out: &mut Vec<Output<ToCoordination>>,
+    ) {
         Broker::handle(self, clocks, input, out);
     }
 
@@ -115,15 +120,17 @@ impl Listeners {
 }
 
 fn bind(host: &str, port: u16, what: &str) -> Result<StdListener> {
-    let listener = StdListener::bind((host, port))
-        .with_context(|| format!("the {what} port {host}:{port} cannot be bound; stop what uses it, or choose another"))?;
+    let listener = StdListener::bind((host, port)).with_context(|| {
+        format!("the {what} port {host}:{port} cannot be bound; stop what uses it, or choose another")
+    })?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
 fn open_config(config: &AgentConfig, own: &MemberAddress) -> Result<OpenConfig> {
     let address_of = |id: i32| config.members.iter().find(|m| m.id == id).map(|m| address(m, &config.zone));
-    let bootstrap = config.bootstrap_voters.iter().filter_map(|id| Some((MemberId(*id), address_of(*id)?))).collect();
+    let bootstrap =
+        config.bootstrap_voters.iter().filter_map(|id| Some((MemberId(*id), address_of(*id)?))).collect();
     let random = uuid::Uuid::new_v4().as_u128();
     Ok(OpenConfig {
         cluster: ClusterId::from_hex(&config.cluster_id).ok_or_else(|| anyhow!("clusterId is malformed"))?,
@@ -265,7 +272,10 @@ fn spawn_stopper(to_coordination: &ToHub, with_parent: bool) -> Result<()> {
                 if with_parent {
                     let mut byte = [0];
                     // The pipe never carries anything; it ends with the parent.
-                    while tokio::io::AsyncReadExt::read(&mut tokio::io::stdin(), &mut byte).await.is_ok_and(|n| n > 0) {}
+                    while tokio::io::AsyncReadExt::read(&mut tokio::io::stdin(), &mut byte)
+                        .await
+                        .is_ok_and(|n| n > 0)
+                    {}
                 } else {
                     std::future::pending::<()>().await;
                 }
@@ -316,7 +326,12 @@ impl CoordinationThread {
         let to_listener = |listener| TcpListener::from_std(listener).map_err(|error| error.to_string());
         let zookeeper = to_listener(self.zookeeper)?;
         let peer = to_listener(self.peer)?;
-        tokio::task::spawn_local(serve(zookeeper, zookeeper_frames as Decoder, inbox.clone(), Rc::new(Cell::new(1))));
+        tokio::task::spawn_local(serve(
+            zookeeper,
+            zookeeper_frames as Decoder,
+            inbox.clone(),
+            Rc::new(Cell::new(1)),
+        ));
         tokio::task::spawn_local(accept_peers(peer, self.identity, inbox.clone(), self.accepted));
         let hub = Hub {
             owner: Owner::Coordination,
@@ -363,7 +378,9 @@ fn tell(
             peers.set(&dialled);
         }
         FromCoordination::HandedOver => drop(own.send(Remote::Stop)),
-        FromCoordination::Image(_) | FromCoordination::Answered { asker: Asker::Broker, .. } => tell_broker(notice),
+        FromCoordination::Image(_) | FromCoordination::Answered { asker: Asker::Broker, .. } => {
+            tell_broker(notice)
+        }
         FromCoordination::Answered { asker: Asker::Control, .. } | FromCoordination::Status(_) => {}
     })
 }
@@ -378,7 +395,9 @@ fn snapshot_writer(
         let (disk, dir, done) = (disk.clone(), data.join("tree"), done.clone());
         let write = move || match snapshot_file::write(&disk, &dir, zxid, &chunks) {
             Ok(()) => drop(done.send(Remote::SnapshotWritten(zxid))),
-            Err(error) => tracing::error!(%error, dir = %dir.display(), "a snapshot cannot be written; see that the disk has room"),
+            Err(error) => {
+                tracing::error!(%error, dir = %dir.display(), "a snapshot cannot be written; see that the disk has room")
+            }
         };
         if let Err(error) = std::thread::Builder::new().name("snapshot".to_owned()).spawn(write) {
             tracing::error!(%error, "a snapshot thread cannot be started");

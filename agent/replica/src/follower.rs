@@ -72,7 +72,9 @@ impl Partition {
     }
 
     pub(crate) fn report_progress(&mut self) {
-        let Some(leader) = self.assignment.leader.filter(|_| matches!(self.role, Role::Following)) else { return };
+        let Some(leader) = self.assignment.leader.filter(|_| matches!(self.role, Role::Following)) else {
+            return;
+        };
         if self.reported == self.own {
             return;
         }

@@ -67,7 +67,12 @@ impl Partition {
         let Role::Leading(leader) = &mut self.role else { return };
         let known = leader.followers.remove(&id);
         let caught_up = known.map_or(now, |f| f.caught_up);
-        let follower = Follower { linked, caught_up, end_at_last_report: (Offset(i64::MAX), now), ..Follower::default() };
+        let follower = Follower {
+            linked,
+            caught_up,
+            end_at_last_report: (Offset(i64::MAX), now),
+            ..Follower::default()
+        };
         leader.followers.insert(id, follower);
         if linked {
             self.out.push(Action::Send { to: id, message: Message::Hello { leader_epoch } });
@@ -110,7 +115,8 @@ impl Partition {
         let keep = if restart { log.start() } else { common };
         follower.synced = true;
         follower.sent = keep;
-        follower.progress = Progress { received: keep, durable: if restart { keep } else { durable.min(keep) } };
+        follower.progress =
+            Progress { received: keep, durable: if restart { keep } else { durable.min(keep) } };
         follower.under_way.clear();
         follower.reading = false;
         follower.told = Offset(-1);
@@ -153,7 +159,14 @@ impl Partition {
     }
 
     /// The owner read the log for a follower, from where [`Action::ReadForFollower`] said.
-    pub fn send_read(&mut self, to: MemberId, from: Offset, end: Offset, batches: Bytes, out: &mut Vec<Action>) {
+    pub fn send_read(
+        &mut self,
+        to: MemberId,
+        from: Offset,
+        end: Offset,
+        batches: Bytes,
+        out: &mut Vec<Action>,
+    ) {
         std::mem::swap(&mut self.out, out);
         if let Role::Leading(leader) = &mut self.role
             && let Some(follower) = leader.followers.get_mut(&to)
@@ -235,7 +248,11 @@ impl Partition {
         let progress: Vec<Progress> = members
             .iter()
             .map(|id| {
-                if *id == self.id { own } else { leader.followers.get(id).map_or(Progress::default(), |f| f.progress) }
+                if *id == self.id {
+                    own
+                } else {
+                    leader.followers.get(id).map_or(Progress::default(), |f| f.progress)
+                }
             })
             .collect();
         let Some(reached) = high_watermark(&progress, self.assignment.min_insync) else { return };
@@ -338,10 +355,12 @@ impl Partition {
             .isr
             .iter()
             .filter(|id| **id != self.id)
-            .filter(|id| leader.followers.get(id).is_none_or(|f| {
-                let at_end = f.synced && f.progress.received >= end;
-                !at_end && now.since(f.caught_up) > lag_max
-            }))
+            .filter(|id| {
+                leader.followers.get(id).is_none_or(|f| {
+                    let at_end = f.synced && f.progress.received >= end;
+                    !at_end && now.since(f.caught_up) > lag_max
+                })
+            })
             .copied()
             .collect();
         for (_, follower) in &mut leader.followers {
@@ -388,9 +407,13 @@ fn common_end(
     theirs: &[(LeaderEpoch, Offset)],
     their_end: Offset,
 ) -> Offset {
-    let end_of = |list: &[(LeaderEpoch, Offset)], index: usize, end: Offset| list.get(index + 1).map_or(end, |(_, s)| *s);
+    let end_of = |list: &[(LeaderEpoch, Offset)], index: usize, end: Offset| {
+        list.get(index + 1).map_or(end, |(_, s)| *s)
+    };
     for (index, (epoch, start)) in theirs.iter().enumerate().rev() {
-        if let Some(position) = ours.iter().position(|(known, known_start)| known == epoch && known_start == start) {
+        if let Some(position) =
+            ours.iter().position(|(known, known_start)| known == epoch && known_start == start)
+        {
             return end_of(ours, position, our_end).min(end_of(theirs, index, their_end));
         }
     }

@@ -94,7 +94,11 @@ impl Message {
                 out.put_i64(high_watermark.0);
                 out.put_i64(log_start.0);
                 out.put_u32(u32::try_from(batches.len()).expect("bounded by the frame"));
-                return if batches.is_empty() { vec![out.freeze()] } else { vec![out.freeze(), batches.clone()] };
+                return if batches.is_empty() {
+                    vec![out.freeze()]
+                } else {
+                    vec![out.freeze(), batches.clone()]
+                };
             }
             Self::Progress { leader_epoch, received, durable } => {
                 put(&mut out, 5, *leader_epoch);

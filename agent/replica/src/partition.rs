@@ -222,7 +222,9 @@ impl Partition {
     /// than the leader before.
     pub fn visible_end(&self) -> Option<Offset> {
         match &self.role {
-            Role::Leading(leader) => (self.high_watermark >= leader.epoch_start).then_some(self.high_watermark),
+            Role::Leading(leader) => {
+                (self.high_watermark >= leader.epoch_start).then_some(self.high_watermark)
+            }
             Role::Idle | Role::Following => None,
         }
     }

@@ -107,11 +107,19 @@ mod tests {
     fn the_rules_of_sequences() {
         let mut producers = Producers::default();
         let batch = |epoch, sequence, offset| header(offset, 2, 7, epoch, sequence);
-        assert_eq!(producers.check(&batch(0, 40, 0)), Verdict::Next, "an unknown producer may start anywhere");
+        assert_eq!(
+            producers.check(&batch(0, 40, 0)),
+            Verdict::Next,
+            "an unknown producer may start anywhere"
+        );
         producers.record(&batch(0, 0, 100));
         assert_eq!(producers.check(&batch(0, 2, 0)), Verdict::Next);
         assert_eq!(producers.check(&batch(0, 3, 0)), Verdict::OutOfOrder);
-        assert_eq!(producers.check(&batch(0, 0, 0)), Verdict::Duplicate(Offset(100)), "with the original offset");
+        assert_eq!(
+            producers.check(&batch(0, 0, 0)),
+            Verdict::Duplicate(Offset(100)),
+            "with the original offset"
+        );
         for i in 1..=5 {
             producers.record(&batch(0, i * 2, 100 + i64::from(i) * 2));
         }

@@ -84,8 +84,12 @@ fn leader() -> Partition {
     let out = step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1, 2])), 0);
     assert_eq!(out[0], Action::Role { leads: true });
     for id in [1, 2] {
-        let position =
-            Message::Position { leader_epoch: LeaderEpoch(1), epochs: vec![], end: Offset(0), durable: Offset(0) };
+        let position = Message::Position {
+            leader_epoch: LeaderEpoch(1),
+            epochs: vec![],
+            end: Offset(0),
+            durable: Offset(0),
+        };
         step(&mut p, 0, from(id, position), 0);
     }
     p
@@ -103,8 +107,11 @@ fn produce(p: &mut Partition, request: u64, at: i64) -> Vec<Action> {
 }
 
 fn progress(p: &mut Partition, ms: u64, id: i32, received: i64, durable: i64, end: i64) -> Vec<Action> {
-    let message =
-        Message::Progress { leader_epoch: LeaderEpoch(1), received: Offset(received), durable: Offset(durable) };
+    let message = Message::Progress {
+        leader_epoch: LeaderEpoch(1),
+        received: Offset(received),
+        durable: Offset(durable),
+    };
     step(p, ms, from(id, message), end)
 }
 
@@ -120,7 +127,8 @@ fn replies(actions: &[Action]) -> Vec<(u64, Result<(), ProduceError>)> {
 fn a_record_is_acknowledged_when_all_have_it_and_two_flushed_it() {
     let mut p = leader();
     let out = produce(&mut p, 7, 0);
-    let sent = out.iter().filter(|a| matches!(a, Action::Send { message: Message::Append { .. }, .. })).count();
+    let sent =
+        out.iter().filter(|a| matches!(a, Action::Send { message: Message::Append { .. }, .. })).count();
     assert_eq!((sent, replies(&out)), (2, vec![]), "sent at once, acknowledged later");
     assert_eq!(replies(&progress(&mut p, 1, 1, 1, 1, 1)), [], "member 2 does not have it");
     assert_eq!(replies(&progress(&mut p, 1, 2, 1, 0, 1)), [], "one flush is not two");
@@ -136,7 +144,10 @@ fn a_lagging_follower_is_proposed_out_and_back_in() {
     produce(&mut p, 7, 0);
     step(&mut p, 0, Event::Persisted(Durable::flushed(Offset(1))), 1);
     progress(&mut p, 1, 1, 1, 1, 1);
-    assert_eq!(step(&mut p, 900, Event::Tick, 1).iter().filter(|a| matches!(a, Action::ProposeIsr { .. })).count(), 0);
+    assert_eq!(
+        step(&mut p, 900, Event::Tick, 1).iter().filter(|a| matches!(a, Action::ProposeIsr { .. })).count(),
+        0
+    );
     let out = step(&mut p, 1200, Event::Tick, 1);
     let proposal = Action::ProposeIsr {
         isr: vec![m(0), m(1)],
@@ -203,7 +214,10 @@ fn a_follower_cuts_first_then_appends_and_reports() {
     let mut p = Partition::new(m(1), &Log(5), Offset(4), Duration::from_secs(1));
     step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1, 2])), 5);
     let out = step(&mut p, 0, from(0, Message::Hello { leader_epoch: LeaderEpoch(1) }), 5);
-    assert!(matches!(&out[..], [Action::Send { message: Message::Position { end: Offset(5), .. }, .. }]), "{out:?}");
+    assert!(
+        matches!(&out[..], [Action::Send { message: Message::Position { end: Offset(5), .. }, .. }]),
+        "{out:?}"
+    );
     let truncate = Message::Truncate { leader_epoch: LeaderEpoch(1), to: Offset(3), restart: false };
     let out = step(&mut p, 0, from(0, truncate), 5);
     assert_eq!(out[0], Action::Truncate { to: Offset(3), restart: false });

@@ -26,7 +26,10 @@ pub(super) fn snake(name: &str) -> String {
 
 /// The file of one message.
 pub(super) fn message(message: &Message) -> Result<String> {
-    let mut out = format!("//! {}, generated from its schema by `cargo xtask codegen`; never edited by hand.\n\n", message.name);
+    let mut out = format!(
+        "//! {}, generated from its schema by `cargo xtask codegen`; never edited by hand.\n\n",
+        message.name
+    );
     out.push_str("use crate::kafka::codec::{Decoder, Encoder, Result};\n\n");
     for structure in &message.structs {
         emit_struct(&mut out, message, structure)?;
@@ -108,7 +111,9 @@ fn default(field: &Field) -> Result<String> {
     }
     let text = field.default.clone().unwrap_or_default();
     Ok(match field.kind {
-        Kind::Int8 | Kind::Int16 | Kind::Uint16 | Kind::Int32 | Kind::Uint32 | Kind::Int64 if !text.is_empty() => {
+        Kind::Int8 | Kind::Int16 | Kind::Uint16 | Kind::Int32 | Kind::Uint32 | Kind::Int64
+            if !text.is_empty() =>
+        {
             let value = match text.strip_prefix("0x") {
                 Some(hex) => i64::from_str_radix(hex, 16),
                 None => text.parse(),
@@ -183,10 +188,13 @@ fn decode_field(field: &Field, message: &Message, flexible: &str) -> String {
             format!("d.nullable_array({flexible}, |d| Ok({}))?", decode_plain(element, flexible))
         }
         other => {
-            let some = format!("if d.i8()? < 0 {{ None }} else {{ Some({}) }}", decode_plain(other, flexible));
+            let some =
+                format!("if d.i8()? < 0 {{ None }} else {{ Some({}) }}", decode_plain(other, flexible));
             match condition(field.nullable, message.valid) {
                 None => some,
-                Some(when) => format!("if {when} {{ {some} }} else {{ Some({}) }}", decode_plain(other, flexible)),
+                Some(when) => {
+                    format!("if {when} {{ {some} }} else {{ Some({}) }}", decode_plain(other, flexible))
+                }
             }
         }
     }
@@ -254,12 +262,13 @@ fn encode_field(field: &Field, message: &Message, flexible: &str) -> String {
         ),
         other => {
             let plain = encode_plain(other, "v", flexible, false);
-            let nullable = format!(
-                "match &{value} {{\nNone => e.i8(-1),\nSome(v) => {{ e.i8(1); {plain} }}\n}}\n"
-            );
+            let nullable =
+                format!("match &{value} {{\nNone => e.i8(-1),\nSome(v) => {{ e.i8(1); {plain} }}\n}}\n");
             match condition(field.nullable, message.valid) {
                 None => nullable,
-                Some(when) => format!("if {when} {{\n{nullable}}} else if let Some(v) = &{value} {{\n{plain}}}\n"),
+                Some(when) => {
+                    format!("if {when} {{\n{nullable}}} else if let Some(v) = &{value} {{\n{plain}}}\n")
+                }
             }
         }
     }

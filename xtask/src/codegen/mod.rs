@@ -115,10 +115,8 @@ fn write(directory: &Path, files: &BTreeMap<PathBuf, String>) -> Result<()> {
 
 /// The artifact, fetched once.
 fn artifact() -> Result<PathBuf> {
-    let cache = std::env::var_os("STREAMKEEPER_CACHE").map_or_else(
-        || std::env::home_dir().unwrap_or_default().join(".cache/streamkeeper"),
-        PathBuf::from,
-    );
+    let cache = std::env::var_os("STREAMKEEPER_CACHE")
+        .map_or_else(|| std::env::home_dir().unwrap_or_default().join(".cache/streamkeeper"), PathBuf::from);
     let name = format!("kafka-clients-{VERSION}.jar");
     let path = cache.join(&name);
     if !path.exists() {

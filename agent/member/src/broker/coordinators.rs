@@ -32,14 +32,17 @@ impl Broker {
         if !leads || self.coordinators.contains_key(&partition) {
             return;
         }
-        let (least, greatest) =
-            (self.config.number("group.min.session.timeout.ms"), self.config.number("group.max.session.timeout.ms"));
+        let (least, greatest) = (
+            self.config.number("group.min.session.timeout.ms"),
+            self.config.number("group.max.session.timeout.ms"),
+        );
         let narrow = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
         let delay = u64::try_from(self.config.number("group.initial.rebalance.delay.ms")).unwrap_or(0);
         let config = Config {
             initial_rebalance_delay: Duration::from_millis(delay),
             session_timeout_ms: (narrow(least), narrow(greatest)),
-            metadata_bytes_max: usize::try_from(self.config.number("offset.metadata.max.bytes")).unwrap_or(4096),
+            metadata_bytes_max: usize::try_from(self.config.number("offset.metadata.max.bytes"))
+                .unwrap_or(4096),
         };
         let mut coordinator = Coordinator::new(config, self.random.next_u64());
         let end = replica.log.end();
@@ -149,7 +152,12 @@ impl Broker {
         }
     }
 
-    pub(crate) fn commit_offsets(&mut self, exchange: &Exchange, commit: Commit, mut response: OffsetCommitResponse) {
+    pub(crate) fn commit_offsets(
+        &mut self,
+        exchange: &Exchange,
+        commit: Commit,
+        mut response: OffsetCommitResponse,
+    ) {
         let group = commit.group.clone();
         let waiting = GroupRequest::Commit(exchange.clone(), response.clone());
         if !self.with_coordinator(&group, waiting, |c, id| c.commit(id, commit)) {
@@ -161,7 +169,11 @@ impl Broker {
         }
     }
 
-    pub(crate) fn committed(&mut self, group: &str, wanted: Option<&[(String, i32)]>) -> Result<Vec<Committed>, i16> {
+    pub(crate) fn committed(
+        &mut self,
+        group: &str,
+        wanted: Option<&[(String, i32)]>,
+    ) -> Result<Vec<Committed>, i16> {
         let coordinator = self.coordinator_for(group).ok_or(streamkeeper_group::error::NOT_COORDINATOR)?;
         coordinator.fetch(group, wanted)
     }

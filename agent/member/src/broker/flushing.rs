@@ -55,8 +55,12 @@ impl Broker {
         }
         self.appended_since_checkpoint = 0;
         self.checkpoint_at = self.clocks.now + CHECKPOINT_EVERY;
-        let changed: Vec<TopicPartition> =
-            self.replicas.iter().filter(|(_, r)| r.dirty && r.flushing.is_none()).map(|(tp, _)| *tp).collect();
+        let changed: Vec<TopicPartition> = self
+            .replicas
+            .iter()
+            .filter(|(_, r)| r.dirty && r.flushing.is_none())
+            .map(|(tp, _)| *tp)
+            .collect();
         let busy = self.replicas.values().any(|r| r.flushing.is_some());
         if busy {
             // A flush under way may not cover what came after it began; wait for a quiet moment.

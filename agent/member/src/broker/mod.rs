@@ -22,12 +22,12 @@ use streamkeeper_storage::disk::Disk;
 use streamkeeper_storage::partition_log::{FlushPoint, PartitionLog};
 
 use crate::io::{Clocks, ConnectionId, Input, Link, Output, Ticket};
+use crate::kafka::client::Exchange;
 use crate::kafka::client::KafkaClient;
 use crate::kafka::handlers::GroupRequest;
 use crate::kafka::pending::{AdminBatch, ParkedFetch, PendingCommand, PendingProduce, ProduceSlot};
-use streamkeeper_wire::kafka::generated::delete_groups_response::DeleteGroupsResponse;
-use crate::kafka::client::Exchange;
 use crate::message::{Asker, FromCoordination, ToCoordination};
+use streamkeeper_wire::kafka::generated::delete_groups_response::DeleteGroupsResponse;
 
 pub use replay::{RecoveredLogs, replay};
 

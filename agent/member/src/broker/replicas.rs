@@ -66,7 +66,8 @@ impl Broker {
             };
             self.step(tp, Event::Assigned(assignment));
         }
-        let gone: Vec<TopicPartition> = self.replicas.keys().filter(|tp| !kept.contains(tp)).copied().collect();
+        let gone: Vec<TopicPartition> =
+            self.replicas.keys().filter(|tp| !kept.contains(tp)).copied().collect();
         gone.into_iter().for_each(|tp| self.close_replica(tp));
         self.wake_all_fetches();
     }
@@ -93,7 +94,9 @@ impl Broker {
             }
         };
         log.set_config(config);
-        let lag = Duration::from_millis(u64::try_from(self.config.number("replica.lag.time.max.ms")).unwrap_or(1000));
+        let lag = Duration::from_millis(
+            u64::try_from(self.config.number("replica.lag.time.max.ms")).unwrap_or(1000),
+        );
         // What the write-ahead log replayed is on disk there; the rest of the log was flushed, or is in the page cache of a
         // machine that did not go down.
         let durable = if self.trust_page_cache { log.end() } else { log.durable_end().get() };

@@ -36,7 +36,9 @@ impl Broker {
     pub(crate) fn client_frame(&mut self, connection: ConnectionId, frame: ClientFrame) {
         let ClientFrame::Frame(body) = frame else { return self.close_client(connection) };
         let mut decoder = Decoder(body);
-        let Ok(header) = api::decode_request_header(&mut decoder) else { return self.close_client(connection) };
+        let Ok(header) = api::decode_request_header(&mut decoder) else {
+            return self.close_client(connection);
+        };
         let slot = self.number();
         let Some(client) = self.clients.get_mut(&connection) else { return };
         if client.slots.len() >= UNDER_WAY_MAX {

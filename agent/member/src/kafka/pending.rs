@@ -1,8 +1,8 @@
 //! Requests that wait: for acknowledgements, for records, for the controller.
 
 use streamkeeper_base::{Instant, TopicPartition};
-use streamkeeper_wire::kafka::generated::create_topics_response::CreateTopicsResponse;
 use streamkeeper_wire::kafka::generated::create_partitions_response::CreatePartitionsResponse;
+use streamkeeper_wire::kafka::generated::create_topics_response::CreateTopicsResponse;
 use streamkeeper_wire::kafka::generated::delete_topics_response::DeleteTopicsResponse;
 use streamkeeper_wire::kafka::generated::fetch_request::FetchRequest;
 use streamkeeper_wire::kafka::generated::produce_response::ProduceResponse;
@@ -43,9 +43,18 @@ pub(crate) enum PendingCommand {
     /// The making of a topic that nobody waits for.
     AutoCreate,
     /// One topic of a request; the rest of the answer is collected with it.
-    CreateTopic { batch: u64, index: usize },
-    DeleteTopic { batch: u64, index: usize },
-    CreatePartitions { batch: u64, index: usize },
+    CreateTopic {
+        batch: u64,
+        index: usize,
+    },
+    DeleteTopic {
+        batch: u64,
+        index: usize,
+    },
+    CreatePartitions {
+        batch: u64,
+        index: usize,
+    },
 }
 
 /// Answers that are collected topic by topic.

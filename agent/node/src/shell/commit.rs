@@ -107,8 +107,9 @@ pub(crate) fn start(
     let commit = std::thread::Builder::new().name("commit".to_owned()).spawn(move || {
         Committer { wal, positions, completions, last: [None, None], released: Lsn(0) }.run(&job_queue);
     })?;
-    let background =
-        std::thread::Builder::new().name("background".to_owned()).spawn(move || run_background(&sync_queue))?;
+    let background = std::thread::Builder::new()
+        .name("background".to_owned())
+        .spawn(move || run_background(&sync_queue))?;
     Ok((CommitHandle { jobs, syncs }, [commit, background]))
 }
 

@@ -15,8 +15,8 @@ use tokio::sync::{Notify, mpsc};
 
 use super::clock::Clock;
 use super::commit::CommitHandle;
-use super::outbox::Outbox;
 use super::link::Peers;
+use super::outbox::Outbox;
 use super::peer_frame;
 
 /// Inputs handled before sockets are flushed and other tasks run.

@@ -109,7 +109,9 @@ async fn connect(identity: Identity, peer: MemberId, address: &str, link: Link) 
         }
         Ok(stream)
     };
-    tokio::time::timeout(GREETING_TIME_MAX, greeting).await.map_err(|_| "the greeting timed out".to_owned())?
+    tokio::time::timeout(GREETING_TIME_MAX, greeting)
+        .await
+        .map_err(|_| "the greeting timed out".to_owned())?
 }
 
 /// Answers the greeting of a peer that dialled us; the link is what the peer says it is, seen from this side.
@@ -174,7 +176,10 @@ async fn read_hello(stream: &TcpStream) -> Result<(Hello, BytesMut), String> {
 
 fn check_hello(hello: &Hello, identity: Identity) -> Result<(), String> {
     if hello.cluster != identity.cluster {
-        return Err(format!("member {} belongs to cluster {}, not {}", hello.member, hello.cluster, identity.cluster));
+        return Err(format!(
+            "member {} belongs to cluster {}, not {}",
+            hello.member, hello.cluster, identity.cluster
+        ));
     }
     if hello.member == identity.member {
         return Err(format!("another agent says that it is member {}", hello.member));

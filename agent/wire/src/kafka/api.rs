@@ -33,7 +33,13 @@ pub fn decode_request_header(decoder: &mut Decoder) -> Result<RequestHeader> {
 }
 
 /// Writes a request's header, as a client.
-pub fn encode_request_header(encoder: &mut Encoder, key: i16, version: i16, correlation_id: i32, client: &str) {
+pub fn encode_request_header(
+    encoder: &mut Encoder,
+    key: i16,
+    version: i16,
+    correlation_id: i32,
+    client: &str,
+) {
     let header = RequestHeader {
         request_api_key: key,
         request_api_version: version,

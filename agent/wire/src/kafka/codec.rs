@@ -165,7 +165,11 @@ impl Decoder {
     }
 
     /// A list.
-    pub fn array<T>(&mut self, flexible: bool, element: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+    pub fn array<T>(
+        &mut self,
+        flexible: bool,
+        element: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
         self.nullable_array(flexible, element)?.ok_or(KafkaError("a list is null"))
     }
 
@@ -323,7 +327,12 @@ impl Encoder {
     }
 
     /// A list that may be null.
-    pub fn nullable_array<T>(&mut self, list: Option<&[T]>, flexible: bool, mut element: impl FnMut(&mut Self, &T)) {
+    pub fn nullable_array<T>(
+        &mut self,
+        list: Option<&[T]>,
+        flexible: bool,
+        mut element: impl FnMut(&mut Self, &T),
+    ) {
         self.length(list.map(<[T]>::len), flexible, true);
         list.unwrap_or_default().iter().for_each(|item| element(self, item));
     }

@@ -16,19 +16,16 @@ fn joined(encoder: Encoder) -> Bytes {
 #[test]
 fn produce_reads_back_in_every_version() {
     for version in 3..=13 {
-        let data = PartitionProduceData { index: 4, records: Some(Records(vec![Bytes::from(vec![7; 3000])])) };
+        let data =
+            PartitionProduceData { index: 4, records: Some(Records(vec![Bytes::from(vec![7; 3000])])) };
         let mut topic = TopicProduceData { partition_data: vec![data], ..TopicProduceData::default() };
         if version >= 13 {
             topic.topic_id = [3; 16];
         } else {
             topic.name = "t".into();
         }
-        let request = ProduceRequest {
-            transactional_id: None,
-            acks: -1,
-            timeout_ms: 5,
-            topic_data: vec![topic],
-        };
+        let request =
+            ProduceRequest { transactional_id: None, acks: -1, timeout_ms: 5, topic_data: vec![topic] };
         let mut encoder = Encoder::new();
         request.encode(&mut encoder, version);
         let mut decoder = Decoder(joined(encoder));
@@ -40,7 +37,8 @@ fn produce_reads_back_in_every_version() {
 #[test]
 fn fetched_records_leave_without_a_copy() {
     let records = Bytes::from(vec![9; 100_000]);
-    let partition = PartitionData { records: Some(Records(vec![records.clone()])), ..PartitionData::default() };
+    let partition =
+        PartitionData { records: Some(Records(vec![records.clone()])), ..PartitionData::default() };
     let topic = FetchableTopicResponse { partitions: vec![partition], ..FetchableTopicResponse::default() };
     let response = FetchResponse { responses: vec![topic], ..FetchResponse::default() };
     for version in 4..=18 {

@@ -6,7 +6,9 @@ mod compression;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use crc_fast::{CrcAlgorithm, checksum};
-use streamkeeper_base::batch::{BATCH_CRC_START, BATCH_HEADER_BYTES, BATCH_LENGTH_PREFIX, BatchHeader, MAGIC};
+use streamkeeper_base::batch::{
+    BATCH_CRC_START, BATCH_HEADER_BYTES, BATCH_LENGTH_PREFIX, BatchHeader, MAGIC,
+};
 
 pub use compression::Compression;
 
@@ -42,7 +44,11 @@ pub fn validate(records: &Bytes, bytes_max: usize, produce_version: i16) -> Resu
     }
     if header.size != records.len() {
         // Cut off, or more than one batch.
-        return Err(if header.size > records.len() { ErrorCode::CORRUPT_MESSAGE } else { ErrorCode::INVALID_RECORD });
+        return Err(if header.size > records.len() {
+            ErrorCode::CORRUPT_MESSAGE
+        } else {
+            ErrorCode::INVALID_RECORD
+        });
     }
     // A 32-bit algorithm's result fits.
     if checksum(CrcAlgorithm::Crc32Iscsi, &records[BATCH_CRC_START..]) as u32 != header.crc {
@@ -61,7 +67,8 @@ pub fn validate(records: &Bytes, bytes_max: usize, produce_version: i16) -> Resu
 /// # Errors
 /// The batch is malformed, or inflates beyond all reason.
 pub fn records(batch: &Bytes) -> Result<Vec<Record>, ErrorCode> {
-    let header = BatchHeader::parse(batch).filter(|h| h.size <= batch.len()).ok_or(ErrorCode::CORRUPT_MESSAGE)?;
+    let header =
+        BatchHeader::parse(batch).filter(|h| h.size <= batch.len()).ok_or(ErrorCode::CORRUPT_MESSAGE)?;
     let packed = batch.slice(BATCH_HEADER_BYTES..header.size);
     let compression = Compression::of(header.attributes).ok_or(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE)?;
     let mut body = compression.inflate(packed, INFLATED_BYTES_MAX).ok_or(ErrorCode::CORRUPT_MESSAGE)?;
@@ -215,7 +222,10 @@ mod tests {
         assert_eq!((header.count, header.base_sequence, header.producer_id.0), (2, 3, 7));
         let read = records(&batch).expect("our own batch");
         assert_eq!(read[0].key.as_deref(), Some(&b"k"[..]));
-        assert_eq!((read[1].key.clone(), read[1].value.as_deref(), read[1].offset), (None, Some(&b""[..]), 1));
+        assert_eq!(
+            (read[1].key.clone(), read[1].value.as_deref(), read[1].offset),
+            (None, Some(&b""[..]), 1)
+        );
     }
 
     #[test]

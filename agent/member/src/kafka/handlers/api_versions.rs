@@ -21,8 +21,9 @@ impl Broker {
     /// KIP-511: a version that is too new is answered in the oldest form, with the range of ApiVersions alone.
     pub(crate) fn api_versions_too_new(&mut self, exchange: &Exchange) {
         let own = SERVED.iter().filter(|(key, _, _)| *key == 18);
-        let api_keys =
-            own.map(|(key, min, max)| ApiVersion { api_key: *key, min_version: *min, max_version: *max }).collect();
+        let api_keys = own
+            .map(|(key, min, max)| ApiVersion { api_key: *key, min_version: *min, max_version: *max })
+            .collect();
         let response = ApiVersionsResponse {
             error_code: ErrorCode::UNSUPPORTED_VERSION.0,
             api_keys,

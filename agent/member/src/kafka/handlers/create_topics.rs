@@ -9,9 +9,13 @@ use streamkeeper_wire::kafka::generated::create_partitions_response::{
     CreatePartitionsResponse, CreatePartitionsTopicResult,
 };
 use streamkeeper_wire::kafka::generated::create_topics_request::{CreatableTopic, CreateTopicsRequest};
-use streamkeeper_wire::kafka::generated::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
+use streamkeeper_wire::kafka::generated::create_topics_response::{
+    CreatableTopicResult, CreateTopicsResponse,
+};
 use streamkeeper_wire::kafka::generated::delete_topics_request::DeleteTopicsRequest;
-use streamkeeper_wire::kafka::generated::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
+use streamkeeper_wire::kafka::generated::delete_topics_response::{
+    DeletableTopicResult, DeleteTopicsResponse,
+};
 
 use crate::broker::Broker;
 use crate::kafka::client::Exchange;
@@ -47,7 +51,10 @@ impl Broker {
             name: topic.name.clone(),
             partitions: if topic.num_partitions == -1 { default } else { topic.num_partitions },
             replication_factor: topic.replication_factor,
-            assignment: assignments.iter().map(|a| a.broker_ids.iter().map(|id| MemberId(*id)).collect()).collect(),
+            assignment: assignments
+                .iter()
+                .map(|a| a.broker_ids.iter().map(|id| MemberId(*id)).collect())
+                .collect(),
             configs: topic
                 .configs
                 .iter()
@@ -67,7 +74,8 @@ impl Broker {
                 Some(name) => self.image.topics.get(name),
                 None => self.image.topic_by_id(TopicId(id)),
             };
-            let mut result = DeletableTopicResult { name: name.clone(), topic_id: id, ..DeletableTopicResult::default() };
+            let mut result =
+                DeletableTopicResult { name: name.clone(), topic_id: id, ..DeletableTopicResult::default() };
             match known {
                 Some(topic) => {
                     result.name = Some(topic.name.clone());
@@ -88,7 +96,8 @@ impl Broker {
         let mut commands = Vec::new();
         for topic in request.topics {
             let command = Command::CreatePartitions { topic: topic.name.clone(), total: topic.count };
-            let mut result = CreatePartitionsTopicResult { name: topic.name, ..CreatePartitionsTopicResult::default() };
+            let mut result =
+                CreatePartitionsTopicResult { name: topic.name, ..CreatePartitionsTopicResult::default() };
             if request.validate_only {
                 if let Err(error) = self.image.prepare(&command) {
                     result.error_code = error.code;

@@ -2,7 +2,9 @@
 
 use streamkeeper_controller::{BROKER_CONFIGS, ConfigKey, TOPIC_CONFIGS};
 use streamkeeper_wire::kafka::ErrorCode;
-use streamkeeper_wire::kafka::generated::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+use streamkeeper_wire::kafka::generated::describe_configs_request::{
+    DescribeConfigsRequest, DescribeConfigsResource,
+};
 use streamkeeper_wire::kafka::generated::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
 };
@@ -19,7 +21,8 @@ const DEFAULT_SOURCE: i8 = 5;
 
 impl Broker {
     pub(crate) fn describe_configs(&mut self, exchange: &Exchange, request: &DescribeConfigsRequest) {
-        let results = request.resources.iter().map(|resource| self.describe_resource(resource, request)).collect();
+        let results =
+            request.resources.iter().map(|resource| self.describe_resource(resource, request)).collect();
         let response = DescribeConfigsResponse { results, ..DescribeConfigsResponse::default() };
         let version = exchange.version;
         self.reply(exchange, |e| response.encode(e, version));
@@ -36,7 +39,10 @@ impl Broker {
             ..DescribeConfigsResult::default()
         };
         let wanted = |name: &str| {
-            resource.configuration_keys.as_ref().is_none_or(|keys| keys.is_empty() || keys.iter().any(|k| k == name))
+            resource
+                .configuration_keys
+                .as_ref()
+                .is_none_or(|keys| keys.is_empty() || keys.iter().any(|k| k == name))
         };
         match resource.resource_type {
             TOPIC => match self.image.topics.get(&resource.resource_name) {
@@ -47,7 +53,8 @@ impl Broker {
                         .filter(|key| wanted(key.name))
                         .map(|key| {
                             let set = topic.configs.get(key.name);
-                            let default = if key.name == "min.insync.replicas" { &min_insync } else { key.default };
+                            let default =
+                                if key.name == "min.insync.replicas" { &min_insync } else { key.default };
                             let source = if set.is_some() { TOPIC_SOURCE } else { DEFAULT_SOURCE };
                             entry(key, set.map_or(default, String::as_str), default, source, request)
                         })

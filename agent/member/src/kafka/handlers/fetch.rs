@@ -151,7 +151,9 @@ impl Broker {
     ) {
         let Some(partition) = self.image.partition(tp) else { return };
         let leader = partition.leader.and_then(|id| Some((id, self.image.members.get(&id)?)));
-        let Some((id, member)) = leader.filter(|_| error == ErrorCode::NOT_LEADER_OR_FOLLOWER) else { return };
+        let Some((id, member)) = leader.filter(|_| error == ErrorCode::NOT_LEADER_OR_FOLLOWER) else {
+            return;
+        };
         data.current_leader = LeaderIdAndEpoch { leader_id: id.0, leader_epoch: partition.leader_epoch.0 };
         if !endpoints.iter().any(|e| e.node_id == id.0) {
             endpoints.push(NodeEndpoint {

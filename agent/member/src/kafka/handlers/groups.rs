@@ -2,7 +2,9 @@
 
 use streamkeeper_group::{Join, Leave, Reply, Sync};
 use streamkeeper_wire::kafka::generated::delete_groups_request::DeleteGroupsRequest;
-use streamkeeper_wire::kafka::generated::delete_groups_response::{DeletableGroupResult, DeleteGroupsResponse};
+use streamkeeper_wire::kafka::generated::delete_groups_response::{
+    DeletableGroupResult, DeleteGroupsResponse,
+};
 use streamkeeper_wire::kafka::generated::describe_groups_request::DescribeGroupsRequest;
 use streamkeeper_wire::kafka::generated::describe_groups_response::{
     DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
@@ -29,7 +31,10 @@ pub(crate) enum GroupRequest {
     Plain(Exchange),
     Commit(Exchange, OffsetCommitResponse),
     /// One group of a DeleteGroups request.
-    Delete { batch: u64, index: usize },
+    Delete {
+        batch: u64,
+        index: usize,
+    },
 }
 
 impl Broker {
@@ -52,7 +57,8 @@ impl Broker {
             can_require_id: exchange.version >= 4,
         };
         let group = join.group.clone();
-        let asked = self.with_coordinator(&group, GroupRequest::Plain(exchange.clone()), |c, id| c.join(id, join));
+        let asked =
+            self.with_coordinator(&group, GroupRequest::Plain(exchange.clone()), |c, id| c.join(id, join));
         if !asked {
             let response = JoinGroupResponse { error_code: NOT_COORDINATOR, ..JoinGroupResponse::default() };
             let version = exchange.version;
@@ -69,7 +75,8 @@ impl Broker {
             assignments: request.assignments.into_iter().map(|a| (a.member_id, a.assignment)).collect(),
         };
         let group = sync.group.clone();
-        let asked = self.with_coordinator(&group, GroupRequest::Plain(exchange.clone()), |c, id| c.sync(id, sync));
+        let asked =
+            self.with_coordinator(&group, GroupRequest::Plain(exchange.clone()), |c, id| c.sync(id, sync));
         if !asked {
             let response = SyncGroupResponse { error_code: NOT_COORDINATOR, ..SyncGroupResponse::default() };
             let version = exchange.version;
@@ -107,7 +114,16 @@ impl Broker {
                 let response = SyncGroupResponse { error_code: error, ..SyncGroupResponse::default() };
                 self.reply(exchange, |e| response.encode(e, version));
             }
-            Reply::Joined { error, generation, protocol_type, protocol, leader, member, members, skip_assignment } => {
+            Reply::Joined {
+                error,
+                generation,
+                protocol_type,
+                protocol,
+                leader,
+                member,
+                members,
+                skip_assignment,
+            } => {
                 // Before version 7 the name may not be null.
                 let protocol_name = if version < 7 { Some(protocol.unwrap_or_default()) } else { protocol };
                 let response = JoinGroupResponse {
@@ -157,12 +173,17 @@ impl Broker {
 
     pub(crate) fn leave_group(&mut self, exchange: &Exchange, request: LeaveGroupRequest) {
         let leaving: Vec<Leave> = if exchange.version >= 3 {
-            request.members.into_iter().map(|m| Leave { member: m.member_id, instance: m.group_instance_id }).collect()
+            request
+                .members
+                .into_iter()
+                .map(|m| Leave { member: m.member_id, instance: m.group_instance_id })
+                .collect()
         } else {
             vec![Leave { member: request.member_id, instance: None }]
         };
-        let result =
-            self.coordinator_for(&request.group_id).map_or(Err(NOT_COORDINATOR), |c| c.leave(&request.group_id, &leaving));
+        let result = self
+            .coordinator_for(&request.group_id)
+            .map_or(Err(NOT_COORDINATOR), |c| c.leave(&request.group_id, &leaving));
         self.run_coordinator(&request.group_id);
         let mut response = LeaveGroupResponse::default();
         match result {
@@ -225,7 +246,9 @@ impl Broker {
     }
 
     pub(crate) fn list_groups(&mut self, exchange: &Exchange, request: &ListGroupsRequest) {
-        let wanted = |list: &[String], value: &str| list.is_empty() || list.iter().any(|w| w.eq_ignore_ascii_case(value));
+        let wanted = |list: &[String], value: &str| {
+            list.is_empty() || list.iter().any(|w| w.eq_ignore_ascii_case(value))
+        };
         let groups = self
             .coordinators
             .values()
@@ -253,8 +276,8 @@ impl Broker {
         let response = DeleteGroupsResponse { results, ..DeleteGroupsResponse::default() };
         self.group_deletions.insert(batch, (exchange.clone(), response, request.groups_names.len()));
         for (index, name) in request.groups_names.iter().enumerate() {
-            let asked =
-                self.with_coordinator(name, GroupRequest::Delete { batch, index }, |c, id| c.delete(id, name));
+            let asked = self
+                .with_coordinator(name, GroupRequest::Delete { batch, index }, |c, id| c.delete(id, name));
             if !asked {
                 self.group_deleted(batch, index, NOT_COORDINATOR);
             }

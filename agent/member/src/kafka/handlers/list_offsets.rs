@@ -50,7 +50,11 @@ impl Broker {
     }
 
     /// Timestamp, offset, and that record's epoch (rule 16).
-    fn offset_at(&self, tp: TopicPartition, part: &ListOffsetsPartition) -> Result<(i64, i64, i32), ErrorCode> {
+    fn offset_at(
+        &self,
+        tp: TopicPartition,
+        part: &ListOffsetsPartition,
+    ) -> Result<(i64, i64, i32), ErrorCode> {
         let replica = self.leading(tp)?;
         check_epoch(part.current_leader_epoch, replica.partition.assignment().leader_epoch)?;
         let end = replica.partition.visible_end().ok_or(ErrorCode::OFFSET_NOT_AVAILABLE)?;
@@ -64,13 +68,15 @@ impl Broker {
             EARLIEST | EARLIEST_LOCAL => Ok(at(replica.log.log_start())),
             LATEST_TIERED => Ok((-1, -1, -1)),
             MAX_TIMESTAMP => {
-                let batch = replica.log.batch_of_max_timestamp().map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
+                let batch =
+                    replica.log.batch_of_max_timestamp().map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
                 let newest = batch.map(|b| records(&b)).transpose()?.unwrap_or_default().into_iter();
                 let found = newest.filter(|r| r.offset < end.0).max_by_key(|r| (r.timestamp, -r.offset));
                 Ok(found.map_or((-1, -1, -1), |r| (r.timestamp, r.offset, epoch(Offset(r.offset)))))
             }
             timestamp => {
-                let batch = replica.log.batch_at_timestamp(timestamp).map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
+                let batch =
+                    replica.log.batch_at_timestamp(timestamp).map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
                 let inside = batch.map(|b| records(&b)).transpose()?.unwrap_or_default().into_iter();
                 let found = inside.filter(|r| r.offset < end.0).find(|r| r.timestamp >= timestamp);
                 Ok(found.map_or((-1, -1, -1), |r| (r.timestamp, r.offset, epoch(Offset(r.offset)))))
@@ -82,11 +88,16 @@ impl Broker {
         self.replicas.get(&tp).filter(|r| r.partition.leads()).ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)
     }
 
-    pub(crate) fn offset_for_leader_epoch(&mut self, exchange: &Exchange, request: OffsetForLeaderEpochRequest) {
+    pub(crate) fn offset_for_leader_epoch(
+        &mut self,
+        exchange: &Exchange,
+        request: OffsetForLeaderEpochRequest,
+    ) {
         let mut response = OffsetForLeaderEpochResponse::default();
         for topic in request.topics {
             let partitions = topic.partitions.iter().map(|part| {
-                let found = self.find_partition(&topic.topic, [0; 16], part.partition).map_err(|(error, _)| error);
+                let found =
+                    self.find_partition(&topic.topic, [0; 16], part.partition).map_err(|(error, _)| error);
                 let answer = found.and_then(|tp| {
                     let replica = self.leading(tp)?;
                     check_epoch(part.current_leader_epoch, replica.partition.assignment().leader_epoch)?;

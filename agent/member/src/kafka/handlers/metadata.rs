@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use streamkeeper_base::{MemberId, TopicId};
 use streamkeeper_controller::{ClusterImage, Command, NewTopic, Partition, Topic};
 use streamkeeper_wire::kafka::ErrorCode;
-use streamkeeper_wire::kafka::generated::describe_cluster_response::{DescribeClusterBroker, DescribeClusterResponse};
+use streamkeeper_wire::kafka::generated::describe_cluster_response::{
+    DescribeClusterBroker, DescribeClusterResponse,
+};
 use streamkeeper_wire::kafka::generated::metadata_request::MetadataRequest;
 use streamkeeper_wire::kafka::generated::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -20,7 +22,8 @@ impl Broker {
         let version = exchange.version;
         let image = self.image.clone();
         // Version 0 has no null: an empty list means all.
-        let all = request.topics.is_none() || (version == 0 && request.topics.as_ref().is_some_and(Vec::is_empty));
+        let all =
+            request.topics.is_none() || (version == 0 && request.topics.as_ref().is_some_and(Vec::is_empty));
         let mut topics = Vec::new();
         if all {
             topics.extend(image.topics.values().map(|topic| described(&image, topic)));
@@ -52,7 +55,8 @@ impl Broker {
     }
 
     fn unknown(&mut self, name: Option<String>, id: [u8; 16], may_create: bool) -> MetadataResponseTopic {
-        let mut error = if id == [0; 16] { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION } else { ErrorCode::UNKNOWN_TOPIC_ID };
+        let mut error =
+            if id == [0; 16] { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION } else { ErrorCode::UNKNOWN_TOPIC_ID };
         if let Some(name) = &name
             && may_create
             && self.config.setting("auto.create.topics.enable") == "true"
@@ -81,7 +85,8 @@ impl Broker {
     }
 
     pub(crate) fn make_topic(&mut self, name: &str, partitions: i32, configs: BTreeMap<String, String>) {
-        let replication_factor = i16::try_from(self.config.number("default.replication.factor")).unwrap_or(-1);
+        let replication_factor =
+            i16::try_from(self.config.number("default.replication.factor")).unwrap_or(-1);
         let topic = NewTopic {
             name: name.to_owned(),
             partitions,

@@ -13,8 +13,8 @@ use streamkeeper_wire::kafka::generated::offset_commit_response::{
 };
 use streamkeeper_wire::kafka::generated::offset_fetch_request::OffsetFetchRequest;
 use streamkeeper_wire::kafka::generated::offset_fetch_response::{
-    OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
-    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+    OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
+    OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 
 use crate::broker::Broker;
@@ -27,7 +27,8 @@ impl Broker {
     pub(crate) fn find_coordinator(&mut self, exchange: &Exchange, request: &FindCoordinatorRequest) {
         let keys =
             if exchange.version >= 4 { request.coordinator_keys.clone() } else { vec![request.key.clone()] };
-        let found: Vec<Coordinator> = keys.into_iter().map(|key| self.coordinator_of(key, request.key_type)).collect();
+        let found: Vec<Coordinator> =
+            keys.into_iter().map(|key| self.coordinator_of(key, request.key_type)).collect();
         let mut response = FindCoordinatorResponse::default();
         if exchange.version >= 4 {
             response.coordinators = found;
@@ -62,7 +63,8 @@ impl Broker {
             return none(key, ErrorCode::COORDINATOR_NOT_AVAILABLE);
         };
         let count = i32::try_from(topic.partitions.len()).unwrap_or(1);
-        let partition = usize::try_from(partition_for(&key, count)).ok().and_then(|p| topic.partitions.get(p));
+        let partition =
+            usize::try_from(partition_for(&key, count)).ok().and_then(|p| topic.partitions.get(p));
         let leader = partition.and_then(|p| p.leader);
         match leader.and_then(|id| Some((id, self.image.members.get(&id)?))) {
             Some((id, member)) => Coordinator {
@@ -110,8 +112,11 @@ impl Broker {
                     offsets.push((name.clone(), part.partition_index, value));
                 } else {
                     let by_id = exchange.version >= 10;
-                    let error =
-                        if by_id { ErrorCode::UNKNOWN_TOPIC_ID } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
+                    let error = if by_id {
+                        ErrorCode::UNKNOWN_TOPIC_ID
+                    } else {
+                        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+                    };
                     entry.error_code = error.0;
                 }
                 answered.partitions.push(entry);
@@ -153,8 +158,10 @@ impl Broker {
             return self.reply(exchange, |e| response.encode(e, version));
         }
         for group in request.groups {
-            let mut answered =
-                OffsetFetchResponseGroup { group_id: group.group_id.clone(), ..OffsetFetchResponseGroup::default() };
+            let mut answered = OffsetFetchResponseGroup {
+                group_id: group.group_id.clone(),
+                ..OffsetFetchResponseGroup::default()
+            };
             let mut ids: BTreeMap<String, [u8; 16]> = BTreeMap::new();
             let wanted = group.topics.map(|topics| {
                 let mut keys = Vec::new();

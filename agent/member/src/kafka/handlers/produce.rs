@@ -36,7 +36,8 @@ impl Broker {
             };
             return self.refuse_produce(&exchange, request, error);
         }
-        let deadline = self.clocks.now + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+        let deadline =
+            self.clocks.now + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
         let produce = self.number();
         let (mut response, mut waiting, mut failed) = (ProduceResponse::default(), 0, false);
         for (topic_at, data) in request.topic_data.into_iter().enumerate() {
@@ -49,10 +50,14 @@ impl Broker {
                 let found = self.find_partition(&data.name, data.topic_id, part.index);
                 let records = part.records.unwrap_or_default();
                 let result = found.and_then(|tp| {
-                    self.append_produced(tp, &records, request.acks, exchange.version, deadline).map_err(|e| (e, Some(tp)))
+                    self.append_produced(tp, &records, request.acks, exchange.version, deadline)
+                        .map_err(|e| (e, Some(tp)))
                 });
-                let mut entry =
-                    PartitionProduceResponse { index: part.index, base_offset: -1, ..PartitionProduceResponse::default() };
+                let mut entry = PartitionProduceResponse {
+                    index: part.index,
+                    base_offset: -1,
+                    ..PartitionProduceResponse::default()
+                };
                 match result {
                     Ok((Appended::Waiting(request), base_offset)) => {
                         waiting += 1;
@@ -92,7 +97,11 @@ impl Broker {
     ) {
         if acks == 0 {
             // No answer is due; an error can only be shown by closing (rule 7).
-            return if failed { self.close_client(exchange.connection) } else { self.reply_nothing(&exchange) };
+            return if failed {
+                self.close_client(exchange.connection)
+            } else {
+                self.reply_nothing(&exchange)
+            };
         }
         if waiting > 0 {
             self.produces.insert(produce, PendingProduce { exchange, response, waiting });
@@ -237,7 +246,10 @@ impl Broker {
         endpoints: &mut Vec<NodeEndpoint>,
     ) {
         let Some(partition) = self.image.partition(tp) else { return };
-        let Some((id, member)) = partition.leader.and_then(|id| Some((id, self.image.members.get(&id)?))) else { return };
+        let Some((id, member)) = partition.leader.and_then(|id| Some((id, self.image.members.get(&id)?)))
+        else {
+            return;
+        };
         entry.current_leader = LeaderIdAndEpoch { leader_id: id.0, leader_epoch: partition.leader_epoch.0 };
         if !endpoints.iter().any(|e| e.node_id == id.0) {
             endpoints.push(NodeEndpoint {

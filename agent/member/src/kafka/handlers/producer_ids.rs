@@ -1,7 +1,7 @@
 //! InitProducerId (22): an id for idempotence, unique forever; ids come in blocks through Zab.
 
-use streamkeeper_controller::{Answer, Command, Outcome};
 use streamkeeper_base::limits::PRODUCER_ID_BLOCK;
+use streamkeeper_controller::{Answer, Command, Outcome};
 use streamkeeper_wire::kafka::ErrorCode;
 use streamkeeper_wire::kafka::generated::init_producer_id_request::InitProducerIdRequest;
 use streamkeeper_wire::kafka::generated::init_producer_id_response::InitProducerIdResponse;
