@@ -331,7 +331,22 @@ fn check_topic(place: &Place<'_>, topic: &RawTopic, desired: &Desired, errors: &
 mod tests {
     use super::*;
 
-    const GOOD: &str = "apiVersion: streamkeeper.dev/v1alpha1\nkind: Ensemble\nmetadata: {name: main}\nspec: {replicas: 3}\n---\n# a comment\napiVersion: streamkeeper.dev/v1alpha1\nkind: Topic\nmetadata: {name: orders}\nspec:\n  ensembleRef: {name: main}\n  partitions: 6\n  replicationFactor: 3\n  config: {retention.ms: \"1000\"}\n";
+    const GOOD: &str = "\
+apiVersion: streamkeeper.dev/v1alpha1
+kind: Ensemble
+metadata: {name: main}
+spec: {replicas: 3}
+---
+# a comment
+apiVersion: streamkeeper.dev/v1alpha1
+kind: Topic
+metadata: {name: orders}
+spec:
+  ensembleRef: {name: main}
+  partitions: 6
+  replicationFactor: 3
+  config: {retention.ms: \"1000\"}
+";
 
     fn errors(text: &str) -> Vec<String> {
         let files = [(PathBuf::from("m.yaml"), text.to_owned())];

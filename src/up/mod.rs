@@ -100,9 +100,10 @@ async fn supervise(mut state: State, data: &Path, events: &Events) -> Result<()>
 /// Carries the next steps out; what is waited for, if anything.
 fn converge(state: &State) -> Result<Option<String>> {
     let observed = observe(state);
+    let mut waiting = None;
     for step in plan(&state.desired, &observed) {
         let kafka = state.members.first().map(MemberState::kafka).ok_or_else(|| anyhow!("no members"))?;
-        match step {
+        waiting = Some(match step {
             Step::CreateTopic(topic) => {
                 admin::create_topic(
                     &kafka,
@@ -111,16 +112,16 @@ fn converge(state: &State) -> Result<Option<String>> {
                     topic.replication_factor,
                     &topic.config,
                 )?;
-                return Ok(Some(format!("topic {} is made", topic.name)));
+                format!("topic {} is made", topic.name)
             }
             Step::GrowTopic { name, partitions } => {
                 admin::grow_topic(&kafka, &name, partitions)?;
-                return Ok(Some(format!("topic {name} grows to {partitions} partitions")));
+                format!("topic {name} grows to {partitions} partitions")
             }
-            Step::Wait(what) => return Ok(Some(what)),
-        }
+            Step::Wait(what) => what,
+        });
     }
-    Ok(None)
+    Ok(waiting)
 }
 
 /// What the agents say: only what all of them agree on counts as there.

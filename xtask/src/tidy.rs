@@ -26,21 +26,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("streamkeeper-wire", &["base"]),
     ("streamkeeper-storage", &["base"]),
     ("streamkeeper-member", &["base", "zab", "tree", "controller", "replica", "group", "wire", "storage"]),
-    ("streamkeeper-node", &["base", "member", "storage", "wire", "proto"]),
-    ("streamkeeper-proto", &[]),
-    ("streamkeeper-operator", &["proto"]),
-    ("streamkeeper", &["node", "operator", "proto"]),
-    (
-        "streamkeeper-sim",
-        &["base", "member", "storage", "wire", "zab", "tree", "controller", "replica", "group"],
-    ),
-    ("streamkeeper-bench", &["wire"]),
+    ("streamkeeper-node", &["base", "member", "storage", "wire"]),
+    ("streamkeeper-operator", &[]),
+    ("streamkeeper", &["node", "operator"]),
     ("xtask", &[]),
 ];
 
 /// Crates below the shell: none of them may depend on an async runtime, not even in tests.
-const PURE: &[&str] =
-    &["base", "zab", "tree", "controller", "replica", "group", "wire", "storage", "member", "sim"];
+const PURE: &[&str] = &["base", "zab", "tree", "controller", "replica", "group", "wire", "storage", "member"];
 
 /// Checks the workspace at `root`; prints each finding and fails if there was one.
 pub(crate) fn run(root: &Path) -> Result<()> {

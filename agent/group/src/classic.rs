@@ -6,9 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use streamkeeper_base::Instant;
 
-use crate::coordinator::{
-    Appending, Commit, Coordinator, Described, DescribedMember, Join, Leave, Reply, RequestId, Sync,
-};
+use crate::coordinator::{Appending, Commit, Coordinator, Join, Leave, Reply, RequestId, Sync};
 use crate::error;
 use crate::offsets::OffsetAndMetadata;
 use crate::records::{self, GroupRecord, Key, MemberRecord};
@@ -29,33 +27,33 @@ pub(crate) enum State {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Member {
-    instance: Option<String>,
-    client_id: String,
-    client_host: String,
-    session: Duration,
-    rebalance: Duration,
-    protocols: Vec<(String, Bytes)>,
-    assignment: Bytes,
-    deadline: Instant,
-    joining: Option<RequestId>,
-    syncing: Option<RequestId>,
+    pub(crate) instance: Option<String>,
+    pub(crate) client_id: String,
+    pub(crate) client_host: String,
+    pub(crate) session: Duration,
+    pub(crate) rebalance: Duration,
+    pub(crate) protocols: Vec<(String, Bytes)>,
+    pub(crate) assignment: Bytes,
+    pub(crate) deadline: Instant,
+    pub(crate) joining: Option<RequestId>,
+    pub(crate) syncing: Option<RequestId>,
 }
 
 /// One group.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Group {
-    state: State,
+    pub(crate) state: State,
     pub(crate) protocol_type: String,
-    protocol: Option<String>,
-    generation: i32,
-    leader: Option<String>,
+    pub(crate) protocol: Option<String>,
+    pub(crate) generation: i32,
+    pub(crate) leader: Option<String>,
     pub(crate) members: BTreeMap<String, Member>,
     /// Ids that were given out and must come back.
-    promised: BTreeMap<String, Instant>,
+    pub(crate) promised: BTreeMap<String, Instant>,
     /// When a held rebalance completes at the latest.
-    rebalance_at: Instant,
+    pub(crate) rebalance_at: Instant,
     /// A new group's first rebalance waits for its time, not for its members.
-    is_initial: bool,
+    pub(crate) is_initial: bool,
     pub(crate) offsets: BTreeMap<(String, i32), OffsetAndMetadata>,
 }
 
@@ -168,7 +166,7 @@ impl Group {
         votes.into_iter().max_by_key(|(_, count)| *count).map(|(name, _)| name.to_owned())
     }
 
-    fn subscription(&self, member: &Member) -> Bytes {
+    pub(crate) fn subscription(&self, member: &Member) -> Bytes {
         let chosen = self.protocol.as_deref().unwrap_or_default();
         member.protocols.iter().find(|(n, _)| n == chosen).map(|(_, s)| s.clone()).unwrap_or_default()
     }
@@ -577,30 +575,5 @@ impl Coordinator {
         let syncs: Vec<RequestId> = group.members.values_mut().filter_map(|m| m.syncing.take()).collect();
         joins.into_iter().for_each(|request| self.reply(request, refused(error, "")));
         syncs.into_iter().for_each(|request| self.reply(request, unsynced(error)));
-    }
-
-    /// A group for `describe`; an unknown one is Dead, as Kafka says.
-    pub fn describe(&self, name: &str) -> Described {
-        if !self.is_loaded() {
-            return Described { error: error::COORDINATOR_LOAD_IN_PROGRESS, ..Described::default() };
-        }
-        let Some(group) = self.groups.get(name) else {
-            return Described { error: error::GROUP_ID_NOT_FOUND, state: "Dead", ..Described::default() };
-        };
-        let member = |(id, m): (&String, &Member)| DescribedMember {
-            id: id.clone(),
-            instance: m.instance.clone(),
-            client_id: m.client_id.clone(),
-            client_host: m.client_host.clone(),
-            subscription: group.subscription(m),
-            assignment: m.assignment.clone(),
-        };
-        Described {
-            error: error::NONE,
-            state: group.state_name(),
-            protocol_type: group.protocol_type.clone(),
-            protocol: group.protocol.clone().filter(|_| group.state == State::Stable).unwrap_or_default(),
-            members: group.members.iter().map(member).collect(),
-        }
     }
 }

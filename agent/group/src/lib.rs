@@ -6,6 +6,7 @@
 
 mod classic;
 mod coordinator;
+mod describe;
 mod offsets;
 pub mod records;
 

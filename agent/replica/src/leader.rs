@@ -363,7 +363,7 @@ impl Partition {
             })
             .copied()
             .collect();
-        for (_, follower) in &mut leader.followers {
+        for follower in leader.followers.values_mut() {
             if follower.synced && follower.progress.received >= end {
                 follower.caught_up = now;
             }

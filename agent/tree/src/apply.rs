@@ -4,7 +4,6 @@ use streamkeeper_base::znode::{Acl, EventKind, Stat};
 use streamkeeper_base::{SessionId, WallMillis, Zxid};
 
 use crate::path::parent;
-use crate::session::Session;
 use crate::tree::{Node, Tree, note_ephemeral};
 use crate::txn::Txn;
 
@@ -65,7 +64,7 @@ impl Tree {
                 Outcome::None
             }
             Txn::CreateSession { session, timeout_ms } => {
-                let known = self.sessions.entry(*session).or_insert_with(Session::default);
+                let known = self.sessions.entry(*session).or_default();
                 known.timeout_ms = *timeout_ms;
                 Outcome::None
             }

@@ -30,7 +30,8 @@ pub(crate) struct Node {
     pub(crate) creates: i32,
     pub(crate) aversion: i32,
     pub(crate) owner: i64,
-    /// No node has a child in the common case.
+    /// Most nodes have no child: one word then, not a whole map.
+    #[allow(clippy::box_collection, reason = "the box makes a leaf smaller")]
     pub(crate) children: Option<Box<BTreeMap<Box<str>, Slot>>>,
 }
 

@@ -87,7 +87,7 @@ impl Broker {
 
     fn finish_checkpoint(&mut self) {
         if let Some((below, waiting)) = &self.releasing
-            && waiting.iter().all(|tp| !self.replicas.get(tp).is_some_and(|r| r.flushing.is_some()))
+            && waiting.iter().all(|tp| self.replicas.get(tp).is_none_or(|r| r.flushing.is_none()))
         {
             self.out.push(Output::Release { below: *below });
             self.releasing = None;

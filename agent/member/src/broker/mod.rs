@@ -210,11 +210,7 @@ impl Broker {
 
     fn answered(&mut self, token: u64, answer: Answer) {
         match self.commands.remove(&token) {
-            Some(PendingCommand::Isr(tp)) => {
-                if answer.is_err() {
-                    self.step(tp, Event::ProposalFailed);
-                }
-            }
+            Some(PendingCommand::Isr(tp)) if answer.is_err() => self.step(tp, Event::ProposalFailed),
             Some(pending) => self.command_answered(pending, answer),
             None => {}
         }

@@ -89,6 +89,20 @@ fn answer(
                 }
             })
         }
+        other => answer_about(tree, watches, reader, header, other)?,
+    })
+}
+
+/// Questions about the session, its watches and whole subtrees.
+fn answer_about(
+    tree: &Tree,
+    watches: &mut Watches,
+    reader: &Reader<'_>,
+    header: ReplyHeader,
+    read: &Read,
+) -> Result<Bytes, ErrorCode> {
+    let (watcher, who) = (reader.watcher, reader.who);
+    Ok(match read {
         Read::GetEphemerals { prefix } => {
             let paths: Vec<&str> =
                 tree.ephemerals(reader.session).filter(|p| p.starts_with(prefix)).collect();
@@ -124,7 +138,11 @@ fn answer(
             }
             header.frame(|_| {})
         }
-        Read::SetWatches(_) => header.frame(|_| {}),
+        Read::SetWatches(_)
+        | Read::Exists { .. }
+        | Read::GetData { .. }
+        | Read::GetAcl { .. }
+        | Read::GetChildren { .. } => return Err(ErrorCode::UNIMPLEMENTED),
     })
 }
 

@@ -112,6 +112,5 @@ fn entry(
         synonyms,
         config_type: key.kind as i8,
         documentation: None,
-        ..DescribeConfigsResourceResult::default()
     }
 }

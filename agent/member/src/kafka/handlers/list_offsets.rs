@@ -39,7 +39,6 @@ impl Broker {
                     timestamp,
                     offset,
                     leader_epoch: epoch,
-                    ..ListOffsetsPartitionResponse::default()
                 }
             });
             let partitions = partitions.collect();

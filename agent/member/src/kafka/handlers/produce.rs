@@ -105,7 +105,7 @@ impl Broker {
         }
         if waiting > 0 {
             self.produces.insert(produce, PendingProduce { exchange, response, waiting });
-            // A single replica may have acknowledged already: its slots were settled before this entry was there.
+            // Nothing is acknowledged within the append itself: a flush comes first, so no slot was settled before this.
             return;
         }
         let version = exchange.version;
