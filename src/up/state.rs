@@ -73,8 +73,9 @@ impl State {
             state.check_ports()?;
             return Ok(state);
         }
+        let mut free = FreePorts::new();
         let members = (0..desired.ensemble.replicas)
-            .map(|id| Ok(MemberState { id, ports: if any_port { free_ports()? } else { fixed_ports(id)? } }))
+            .map(|id| Ok(MemberState { id, ports: if any_port { free.ports()? } else { fixed_ports(id)? } }))
             .collect::<Result<Vec<_>>>()?;
         let state = Self { cluster_id: uuid::Uuid::new_v4().simple().to_string(), desired, members };
         state.check_ports()?;
@@ -152,9 +153,39 @@ fn fixed_ports(id: i32) -> Result<Ports> {
     })
 }
 
-fn free_ports() -> Result<Ports> {
-    // All are held until each is known, so that no two are the same.
-    let held = (0..5).map(|_| TcpListener::bind((HOST, 0))).collect::<std::io::Result<Vec<_>>>()?;
-    let ports = held.iter().map(|l| Ok(l.local_addr()?.port())).collect::<std::io::Result<Vec<u16>>>()?;
-    Ok(Ports { zookeeper: ports[0], kafka: ports[1], peer: ports[2], grpc: ports[3], http: ports[4] })
+/// Ports that nobody listens on, below the range that outgoing connections take theirs from: an agent's own outgoing connection
+/// must not sit on the port that another one is about to bind.
+struct FreePorts {
+    next: u16,
+}
+
+impl FreePorts {
+    const RANGE: std::ops::Range<u16> = 15_000..32_000;
+
+    fn new() -> Self {
+        let width = u128::from(Self::RANGE.end - Self::RANGE.start);
+        let random = u16::try_from(uuid::Uuid::new_v4().as_u128() % width).unwrap_or(0);
+        Self { next: Self::RANGE.start + random }
+    }
+
+    fn take(&mut self) -> Result<u16> {
+        for _ in Self::RANGE {
+            let port = self.next;
+            self.next = if port + 1 < Self::RANGE.end { port + 1 } else { Self::RANGE.start };
+            if TcpListener::bind((HOST, port)).is_ok() {
+                return Ok(port);
+            }
+        }
+        bail!("no port between {} and {} is free", Self::RANGE.start, Self::RANGE.end)
+    }
+
+    fn ports(&mut self) -> Result<Ports> {
+        Ok(Ports {
+            zookeeper: self.take()?,
+            kafka: self.take()?,
+            peer: self.take()?,
+            grpc: self.take()?,
+            http: self.take()?,
+        })
+    }
 }
