@@ -101,12 +101,18 @@ fn topics(seen: &[Seen]) -> Result<Vec<Value>> {
 
 fn ensembles(state: &State, seen: &[Seen]) -> Vec<Value> {
     let serving = seen.iter().filter(|s| s.role != "not serving").count();
+    let ids: Vec<i32> = state.members.iter().map(|m| m.id).collect();
+    let cluster = seen.iter().find_map(|s| s.cluster.as_ref());
+    let (most, least) = cluster.map_or((0, 0), |c| c.fullest_and_emptiest(&ids));
     let leader = seen.iter().find(|s| s.role == "leader" || s.role == "standalone").map(|s| s.state.id);
     vec![json!({
         "name": state.desired.name,
         "ready": serving == state.members.len(),
         "members": format!("{serving}/{}", state.members.len()),
         "leader": leader,
+        "balanced": most <= least + 1,
+        "replicasMax": most,
+        "replicasMin": least,
     })]
 }
 

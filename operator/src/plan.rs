@@ -11,6 +11,10 @@ use crate::manifest::{Desired, DesiredTopic};
 pub struct Observed {
     /// Agents that serve Kafka's clients and know each other.
     pub brokers: i32,
+    /// Replicas on the fullest and on the emptiest agent.
+    pub replicas: (usize, usize),
+    /// Partitions that move now.
+    pub moving: usize,
     /// Topics: partitions, and how many of them lack a leader or a replica in sync.
     pub topics: BTreeMap<String, ObservedTopic>,
 }
@@ -35,6 +39,15 @@ pub enum Step {
         name: String,
         /// How many there shall be.
         partitions: i32,
+    },
+    /// Replicas move by themselves until agents hold alike.
+    Rebalancing {
+        /// Replicas on the fullest agent.
+        replicas_max: usize,
+        /// Replicas on the emptiest.
+        replicas_min: usize,
+        /// Partitions that move now.
+        moving: usize,
     },
     /// Nothing can be done now.
     Wait(String),
@@ -65,16 +78,23 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Vec<Step> {
             Some(_) => {}
         }
     }
+    let (replicas_max, replicas_min) = observed.replicas;
+    if observed.moving > 0 || replicas_max > replicas_min + 1 {
+        steps.push(Step::Rebalancing { replicas_max, replicas_min, moving: observed.moving });
+    }
     steps
 }
 
 /// Why a change of what is wanted is refused: what was promised once is not taken back silently.
 pub fn refuse_change(before: &Desired, after: &Desired) -> Result<(), String> {
-    if before.ensemble.replicas != after.ensemble.replicas {
+    let (old, new) = (before.ensemble.replicas, after.ensemble.replicas);
+    if new < old {
         return Err(format!(
-            "spec.replicas: changing {} to {} while the ensemble runs is not built yet; {} is allowed",
-            before.ensemble.replicas, after.ensemble.replicas, before.ensemble.replicas
+            "spec.replicas: {new} is fewer than the {old} there are; scale-in is not built yet"
         ));
+    }
+    if new > old && old < 3 {
+        return Err(format!("spec.replicas: growing from {old} is not built yet; start with 3 to grow to 5"));
     }
     for (name, topic) in &after.topics {
         if let Some(old) = before.topics.get(name)
@@ -116,6 +136,9 @@ mod tests {
         assert_eq!(plan(&wanted, &observed), [Step::Wait("t: 3 of 4 partitions in sync".into())]);
         observed.topics.insert("t".into(), ObservedTopic { partitions: 4, unready: 0 });
         assert_eq!(plan(&wanted, &observed), [], "converged is zero steps");
+        observed.replicas = (9, 4);
+        let rebalancing = Step::Rebalancing { replicas_max: 9, replicas_min: 4, moving: 0 };
+        assert_eq!(plan(&wanted, &observed), [rebalancing]);
         assert!(refuse_change(&wanted, &desired(3)).is_err_and(|e| e.contains("never shrink")));
         assert_eq!(refuse_change(&wanted, &desired(5)), Ok(()));
     }

@@ -37,6 +37,18 @@ impl Agents {
         Ok(agents)
     }
 
+    /// Starts the members that are new in the state.
+    pub(crate) fn start_missing(&mut self, state: &State, data: &Path) -> Result<Vec<(i32, u32)>> {
+        let mut started = Vec::new();
+        for member in &state.members {
+            if let std::collections::btree_map::Entry::Vacant(missing) = self.children.entry(member.id) {
+                let child = missing.insert(spawn(state, data, member.id)?);
+                started.push((member.id, child.id()));
+            }
+        }
+        Ok(started)
+    }
+
     pub(crate) fn pids(&self) -> BTreeMap<i32, u32> {
         self.children.iter().map(|(id, child)| (*id, child.id())).collect()
     }
@@ -112,8 +124,8 @@ fn config(state: &State, data: &Path, id: i32) -> AgentConfig {
         member_id: id,
         data_dir: member_dir(data, id).join("data"),
         zone: String::new(),
-        joining: false,
-        bootstrap_voters: state.members.iter().map(|m| m.id).collect(),
+        joining: !state.voters.contains(&id),
+        bootstrap_voters: if state.voters.contains(&id) { state.voters.clone() } else { Vec::new() },
         members: state.members.iter().map(address).collect(),
         bind: "127.0.0.1".to_owned(),
         coordination: CoordinationConfig {

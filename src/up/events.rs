@@ -59,6 +59,23 @@ impl Events {
         self.tell(&event, &format!("member {id} runs as process {pid}"));
     }
 
+    pub(super) fn rebalancing(&self, replicas_max: usize, replicas_min: usize, moving: usize) {
+        let event = json!({
+            "event": "rebalancing",
+            "replicasMax": replicas_max,
+            "replicasMin": replicas_min,
+            "moving": moving,
+        });
+        let text = format!(
+            "  ... rebalancing: {moving} partitions move; members hold {replicas_min} to {replicas_max} replicas"
+        );
+        self.tell(&event, &text);
+    }
+
+    pub(super) fn balanced(&self) {
+        self.tell(&json!({"event": "balanced"}), "balanced");
+    }
+
     pub(super) fn applied(&self, desired: &Desired) {
         let event = json!({"event": "applied", "ensemble": desired.name, "topics": desired.topics.len()});
         self.tell(&event, &format!("applied: {} topics", desired.topics.len()));

@@ -22,7 +22,9 @@ pub(crate) use state::{MemberState, State};
 
 /// The plan is looked at this often while something is missing, and when nothing is.
 const BUSY: Duration = Duration::from_millis(50);
-const QUIET: Duration = Duration::from_millis(1000);
+const QUIET: Duration = Duration::from_secs(5);
+/// Whether an agent died, or a change was left, is looked at this often.
+const WATCH: Duration = Duration::from_millis(50);
 
 /// Runs until Ctrl-C or SIGTERM.
 pub(crate) fn run(desired: Desired, data: &Path, any_port: bool, json: bool) -> Result<()> {
@@ -61,6 +63,8 @@ async fn supervise(mut state: State, data: &Path, events: &Events) -> Result<()>
     let started = Instant::now();
     let mut ready = false;
     let mut last_wait = String::new();
+    let mut rebalancing = None;
+    let mut plan_at = started;
     loop {
         for exited in agents.restart_dead(&state, data)? {
             events.member_exited(exited.id, &exited.status);
@@ -69,41 +73,66 @@ async fn supervise(mut state: State, data: &Path, events: &Events) -> Result<()>
         }
         if let Some(changed) = State::take_applied(data, &state)? {
             state = changed;
-            state.save(data)?;
+            for (id, pid) in agents.start_missing(&state, data)? {
+                events.member_started(id, pid);
+            }
+            agents.write_pids(data)?;
             events.applied(&state.desired);
             ready = false;
+            plan_at = Instant::now();
         }
-        let now = state.clone();
-        let waiting = tokio::task::spawn_blocking(move || converge(&now)).await?;
-        match waiting {
-            Ok(None) if !ready => {
-                ready = true;
-                events.ready(&state, data, &agents.pids(), started.elapsed());
+        if Instant::now() >= plan_at {
+            let now = state.clone();
+            match tokio::task::spawn_blocking(move || converge(&now)).await? {
+                Ok(Progress::Rebalancing(now)) => {
+                    if rebalancing != Some(now) {
+                        events.rebalancing(now.0, now.1, now.2);
+                    }
+                    rebalancing = Some(now);
+                }
+                Ok(Progress::Done) if rebalancing.take().is_some() => events.balanced(),
+                Ok(Progress::Done) if !ready => {
+                    ready = true;
+                    events.ready(&state, data, &agents.pids(), started.elapsed());
+                }
+                Ok(Progress::Waiting(what)) if what != last_wait => {
+                    events.waiting(&what);
+                    last_wait = what;
+                }
+                Ok(_) => {}
+                Err(error) if format!("{error:#}") != last_wait => {
+                    last_wait = format!("{error:#}");
+                    events.error(&last_wait);
+                }
+                Err(_) => {}
             }
-            Ok(Some(what)) if what != last_wait => {
-                events.waiting(&what);
-                last_wait = what;
-            }
-            Ok(_) => {}
-            Err(error) => events.error(&format!("{error:#}")),
+            plan_at = Instant::now() + if ready && rebalancing.is_none() { QUIET } else { BUSY };
         }
         tokio::select! {
             _ = tokio::signal::ctrl_c() => break,
             _ = terminate.recv() => break,
-            () = tokio::time::sleep(if ready { QUIET } else { BUSY }) => {}
+            () = tokio::time::sleep(WATCH) => {}
         }
     }
     events.stopping();
     agents.stop().await
 }
 
-/// Carries the next steps out; what is waited for, if anything.
-fn converge(state: &State) -> Result<Option<String>> {
+/// How near what is there is to what is wanted.
+enum Progress {
+    Done,
+    Waiting(String),
+    /// Replicas on the fullest and the emptiest member, partitions that move.
+    Rebalancing((usize, usize, usize)),
+}
+
+/// Carries the next steps out.
+fn converge(state: &State) -> Result<Progress> {
     let observed = observe(state);
-    let mut waiting = None;
+    let mut progress = Progress::Done;
     for step in plan(&state.desired, &observed) {
         let kafka = state.members.first().map(MemberState::kafka).ok_or_else(|| anyhow!("no members"))?;
-        waiting = Some(match step {
+        progress = match step {
             Step::CreateTopic(topic) => {
                 admin::create_topic(
                     &kafka,
@@ -112,16 +141,19 @@ fn converge(state: &State) -> Result<Option<String>> {
                     topic.replication_factor,
                     &topic.config,
                 )?;
-                format!("topic {} is made", topic.name)
+                Progress::Waiting(format!("topic {} is made", topic.name))
             }
             Step::GrowTopic { name, partitions } => {
                 admin::grow_topic(&kafka, &name, partitions)?;
-                format!("topic {name} grows to {partitions} partitions")
+                Progress::Waiting(format!("topic {name} grows to {partitions} partitions"))
             }
-            Step::Wait(what) => what,
-        });
+            Step::Wait(what) => Progress::Waiting(what),
+            Step::Rebalancing { replicas_max, replicas_min, moving } => {
+                Progress::Rebalancing((replicas_max, replicas_min, moving))
+            }
+        };
     }
-    Ok(waiting)
+    Ok(progress)
 }
 
 /// What the agents say: only what all of them agree on counts as there.
@@ -135,6 +167,9 @@ fn observe(state: &State) -> Observed {
         if serves_zookeeper && cluster.brokers.len() == state.members.len() {
             serving += 1;
         }
+        let ids: Vec<i32> = state.members.iter().map(|m| m.id).collect();
+        observed.replicas = cluster.fullest_and_emptiest(&ids);
+        observed.moving = moving(&cluster, state);
         for (name, topic) in cluster.topics {
             let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
             let unready =
@@ -147,6 +182,19 @@ fn observe(state: &State) -> Observed {
     }
     observed.brokers = serving;
     observed
+}
+
+/// Partitions of wanted topics that hold more replicas than they shall: a move adds before it removes.
+fn moving(cluster: &admin::Cluster, state: &State) -> usize {
+    let of = |(name, topic): (&String, &admin::Topic)| {
+        let wanted = state
+            .desired
+            .topics
+            .get(name)
+            .map_or(usize::MAX, |t| usize::try_from(t.replication_factor).unwrap_or(0));
+        topic.partitions.iter().filter(|p| p.replicas.len() > wanted).count()
+    };
+    cluster.topics.iter().map(of).sum()
 }
 
 /// Hands a change to the running `up`, which takes it from the data directory.

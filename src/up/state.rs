@@ -45,6 +45,8 @@ impl MemberState {
 pub(crate) struct State {
     pub(crate) cluster_id: String,
     pub(crate) desired: Desired,
+    /// The members that the ensemble began with; later ones joined it.
+    pub(crate) voters: Vec<i32>,
     pub(crate) members: Vec<MemberState>,
 }
 
@@ -70,21 +72,23 @@ impl State {
         if let Some(mut state) = Self::load(data)? {
             refuse_change(&state.desired, &desired).map_err(|reason| anyhow::anyhow!(reason))?;
             state.desired = desired;
-            state.check_ports()?;
+            state.grow()?;
+            state.check_ports(&state.members)?;
             return Ok(state);
         }
         let mut free = FreePorts::new();
         let members = (0..desired.ensemble.replicas)
             .map(|id| Ok(MemberState { id, ports: if any_port { free.ports()? } else { fixed_ports(id)? } }))
             .collect::<Result<Vec<_>>>()?;
-        let state = Self { cluster_id: uuid::Uuid::new_v4().simple().to_string(), desired, members };
-        state.check_ports()?;
+        let voters = (0..desired.ensemble.replicas).collect();
+        let state = Self { cluster_id: uuid::Uuid::new_v4().simple().to_string(), desired, voters, members };
+        state.check_ports(&state.members)?;
         Ok(state)
     }
 
     /// A port in use is one clear sentence here, not a riddle in an agent's log.
-    fn check_ports(&self) -> Result<()> {
-        for member in &self.members {
+    fn check_ports(&self, members: &[MemberState]) -> Result<()> {
+        for member in members {
             let p = member.ports;
             for (what, port) in [("ZooKeeper", p.zookeeper), ("Kafka", p.kafka), ("peer", p.peer)] {
                 if TcpListener::bind((HOST, port)).is_err() {
@@ -98,6 +102,20 @@ impl State {
         Ok(())
     }
 
+    /// Adds the members that are wanted and not there, on ports like those of the others.
+    fn grow(&mut self) -> Result<()> {
+        let fixed =
+            self.members.first().is_some_and(|m| fixed_ports(m.id).is_ok_and(|ports| ports == m.ports));
+        let mut free = FreePorts::new();
+        let first = i32::try_from(self.members.len())?;
+        let added = (first..self.desired.ensemble.replicas)
+            .map(|id| Ok(MemberState { id, ports: if fixed { fixed_ports(id)? } else { free.ports()? } }))
+            .collect::<Result<Vec<_>>>()?;
+        self.check_ports(&added)?;
+        self.members.extend(added);
+        Ok(())
+    }
+
     pub(crate) fn save(&self, data: &Path) -> Result<()> {
         write_whole(&data.join("ensemble.json"), &serde_json::to_string_pretty(self)?)
     }
@@ -108,8 +126,9 @@ impl State {
         let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
         let desired: Desired = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
         let changed = refuse_change(&current.desired, &desired).is_ok();
-        let next = Self { desired, ..current.clone() };
+        let mut next = Self { desired, ..current.clone() };
         if changed {
+            next.grow()?;
             next.save(data)?;
         }
         std::fs::remove_file(&path)?;

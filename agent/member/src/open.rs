@@ -28,6 +28,8 @@ pub struct OpenConfig {
     pub member: MemberId,
     /// Where it is reached.
     pub address: Address,
+    /// True for a member that joins a running ensemble: it asks to be let in as an observer.
+    pub joining: bool,
     /// The first voters with their addresses; empty on a member that joins.
     pub bootstrap: Vec<(MemberId, Address)>,
     /// The kernel's boot id: another one than before means that the page cache is gone.
@@ -146,6 +148,7 @@ pub fn open(
         session_key,
         auto_rebalance: config.auto_rebalance,
         is_broker: config.is_broker,
+        joining: config.joining,
     };
     let coordination = Coordination::new(machine, Recovered { tree, image, zab }, now);
     Ok(Opened {

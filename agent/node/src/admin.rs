@@ -34,6 +34,8 @@ pub struct Cluster {
     pub brokers: Vec<i32>,
     /// Topics, internal ones left out.
     pub topics: BTreeMap<String, Topic>,
+    /// Replicas of every partition, internal topics included.
+    pub replicas: Vec<Vec<i32>>,
 }
 
 /// A topic as one agent sees it.
@@ -54,6 +56,15 @@ pub struct Partition {
     pub isr: Vec<i32>,
 }
 
+impl Cluster {
+    /// Replicas on the fullest and on the emptiest of these agents.
+    pub fn fullest_and_emptiest(&self, members: &[i32]) -> (usize, usize) {
+        let held = |id: &i32| self.replicas.iter().filter(|r| r.contains(id)).count();
+        let counts: Vec<usize> = members.iter().map(held).collect();
+        (counts.iter().max().copied().unwrap_or(0), counts.iter().min().copied().unwrap_or(0))
+    }
+}
+
 /// Asks an agent what it sees.
 ///
 /// # Errors
@@ -69,9 +80,12 @@ pub fn observe(kafka: &str) -> Result<Cluster> {
             replicas: p.replica_nodes.clone(),
             isr: p.isr_nodes.clone(),
         };
+    let replicas =
+        response.topics.iter().flat_map(|t| &t.partitions).map(|p| p.replica_nodes.clone()).collect();
     let topics = response.topics.into_iter().filter(|t| !t.is_internal);
     Ok(Cluster {
         brokers: response.brokers.iter().map(|b| b.node_id).collect(),
+        replicas,
         topics: topics
             .filter_map(|t| {
                 Some((t.name?, Topic { partitions: t.partitions.iter().map(partition).collect() }))

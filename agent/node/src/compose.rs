@@ -35,7 +35,7 @@ use crate::shell::hub::{Hub, Inbox, Machine, Remote};
 use crate::shell::link::{self, Identity, Peers};
 
 /// The machines look at the time this often.
-const TICK: Duration = Duration::from_millis(25);
+const TICK: Duration = Duration::from_millis(50);
 
 impl Machine for Coordination {
     type Message = ToCoordination;
@@ -136,7 +136,8 @@ fn open_config(config: &AgentConfig, own: &MemberAddress) -> Result<OpenConfig> 
         cluster: ClusterId::from_hex(&config.cluster_id).ok_or_else(|| anyhow!("clusterId is malformed"))?,
         member: MemberId(config.member_id),
         address: address(own, &config.zone),
-        bootstrap,
+        joining: config.joining,
+        bootstrap: if config.joining { Vec::new() } else { bootstrap },
         boot_id: boot_id()?,
         tick_time_ms: i32::try_from(config.coordination.tick_time_ms).unwrap_or(i32::MAX),
         words: config.coordination.four_letter_words.clone(),

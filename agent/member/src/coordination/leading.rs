@@ -21,7 +21,7 @@ const MEMBER_SILENCE_MAX: Duration = Duration::from_millis(1500);
 /// A broken link may come back within this time.
 const LINK_GRACE: Duration = Duration::from_millis(300);
 /// A new leader gives members this long to come.
-const FIRST_CONTACT: Duration = Duration::from_millis(1500);
+const FIRST_CONTACT: Duration = Duration::from_millis(700);
 /// Even an unchanged image is looked at this often for something to do.
 const CONTROL_EVERY: Duration = Duration::from_millis(500);
 /// Steps of a rebalance decided in one tick.

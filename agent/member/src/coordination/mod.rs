@@ -55,6 +55,8 @@ pub struct Config {
     pub auto_rebalance: bool,
     /// False for a member that runs ZooKeeper's side alone (`--zoo-cfg`).
     pub is_broker: bool,
+    /// True for a member that joins a running ensemble.
+    pub joining: bool,
 }
 
 /// What waits for an answer from the quorum leader, or for its own transaction.
@@ -90,6 +92,8 @@ pub struct Coordination {
     touched: BTreeSet<SessionId>,
     touch_at: Instant,
     register_at: Instant,
+    /// Peers with a quorum link.
+    linked: BTreeSet<MemberId>,
     leading: Option<Leading>,
     snapshot_under_way: Option<Zxid>,
     txns_since_snapshot: u64,
@@ -130,6 +134,7 @@ impl Coordination {
             touched: BTreeSet::new(),
             touch_at: now,
             register_at: now,
+            linked: BTreeSet::new(),
             leading: None,
             snapshot_under_way: None,
             txns_since_snapshot: 0,
@@ -156,8 +161,14 @@ impl Coordination {
             Input::Opened { connection, remote } => self.client_opened(connection, remote),
             Input::Frame { connection, frame } => self.client_frame(connection, frame),
             Input::Closed { connection } => self.client_closed(connection),
-            Input::LinkUp { peer, .. } => self.zab_event(Event::LinkUp(peer)),
-            Input::LinkDown { peer, .. } => self.zab_event(Event::LinkDown(peer)),
+            Input::LinkUp { peer, .. } => {
+                self.linked.insert(peer);
+                self.zab_event(Event::LinkUp(peer));
+            }
+            Input::LinkDown { peer, .. } => {
+                self.linked.remove(&peer);
+                self.zab_event(Event::LinkDown(peer));
+            }
             Input::PeerFrame { peer, kind, body, .. } => self.peer_frame(peer, kind, body),
             Input::Persisted { ticket } => {
                 self.zab_event(Event::Persisted(Durable::flushed(ticket.get().0)));
@@ -364,6 +375,7 @@ impl Coordination {
             self.tell_touches();
         }
         self.lead_tick();
+        self.ask_to_join();
         self.register();
         self.report();
     }
@@ -378,6 +390,23 @@ impl Coordination {
                 let sessions: Vec<SessionId> = touched.into_iter().collect();
                 self.touched_at(self.config.member, &sessions);
             }
+        }
+    }
+
+    /// A member that the ensemble does not know asks every peer to be let in as an observer; the quorum leader does it.
+    fn ask_to_join(&mut self) {
+        let now = self.clocks.now;
+        let known = self.zab.membership().members.contains_key(&self.config.member);
+        if !self.config.joining || known || now < self.register_at {
+            return;
+        }
+        self.register_at = now + REGISTER_EVERY;
+        let data = self.config.address.encode();
+        let change = streamkeeper_zab::MembershipChange::AddObserver { member: self.config.member, data };
+        // Number 0: nobody waits for an answer, the membership itself is the answer.
+        let frame = forward::encode_request(0, &Request::Membership(change));
+        for peer in self.linked.clone() {
+            self.send(peer, forward::REQUEST, frame.clone());
         }
     }
 

@@ -1,0 +1,43 @@
+"""Three agents become five under load: replicas and leaders move by themselves, nothing is lost."""
+
+import json
+
+from kazoo.client import KazooClient
+
+from test_kills import Load, check, read_everything
+
+
+def test_scale_out_rebalances_by_itself(own_cluster, tmp_path):
+    load = Load(own_cluster)
+    load.start()
+    manifest = tmp_path / "five.yaml"
+    manifest.write_text(own_cluster.manifest.read_text().replace("replicas: 3", "replicas: 5"))
+    own_cluster.cli("apply", "-f", str(manifest))
+    own_cluster.wait_event("rebalancing", 60)
+    own_cluster.wait_event("balanced", 90)
+    load.stopping.set()
+    load.join(90)
+    assert not load.is_alive() and not load.failed, load.failed[:3]
+    check(load.acknowledged, read_everything(own_cluster, "orders", 0))
+
+    (ensemble,) = json.loads(own_cluster.cli("get", "ensembles", "-o", "json").stdout)
+    assert (ensemble["members"], ensemble["balanced"]) == ("5/5", True)
+    members = json.loads(own_cluster.cli("get", "members", "-o", "json").stdout)
+    assert len(members) == 5 and all(m["partitions"] > 0 for m in members)
+    assert [m["role"] for m in members].count("observer") == 2, "later members observe"
+    joined = KazooClient(hosts=members[4]["zookeeper"])
+    joined.start(timeout=15)
+    joined.sync("/kills")
+    assert len(joined.get_children("/kills")) >= len(load.znodes)
+    joined.create("/from-an-observer", b"forwarded to the leader")
+    joined.stop()
+    joined.close()
+
+
+def test_scale_in_is_refused_and_changes_nothing(cluster, tmp_path):
+    manifest = tmp_path / "one.yaml"
+    text = cluster.manifest.read_text().replace("replicas: 3", "replicas: 1").replace("replicationFactor: 3", "replicationFactor: 1")
+    manifest.write_text(text)
+    result = cluster.cli("apply", "-f", str(manifest), check=False)
+    assert result.returncode == 2
+    assert "spec.replicas: 1 is fewer than the 3 there are; scale-in is not built yet" in result.stderr
