@@ -12,6 +12,8 @@ use crate::partition::{Action, LogView, Partition, ProduceError, RequestId, Role
 
 /// A proposal that is not answered is made anew after this time.
 const PROPOSAL_PATIENCE: Duration = Duration::from_millis(500);
+/// A follower that does not say where it stands is asked again after this time: it may not have heard of the term yet.
+const GREETING_PATIENCE: Duration = Duration::from_millis(100);
 /// Bytes under way to one follower; beyond that it is fed from the log as it answers.
 const CREDIT_BYTES: i64 = 8 * 1024 * 1024;
 
@@ -21,6 +23,7 @@ pub(crate) struct Follower {
     /// The link is up and its position is known.
     synced: bool,
     linked: bool,
+    greeted: Instant,
     progress: Progress,
     /// The end of what was sent.
     sent: Offset,
@@ -69,6 +72,7 @@ impl Partition {
         let caught_up = known.map_or(now, |f| f.caught_up);
         let follower = Follower {
             linked,
+            greeted: now,
             caught_up,
             end_at_last_report: (Offset(i64::MAX), now),
             ..Follower::default()
@@ -109,7 +113,10 @@ impl Partition {
     ) {
         let leader_epoch = self.assignment.leader_epoch;
         let Role::Leading(leader) = &mut self.role else { return };
-        let Some(follower) = leader.followers.get_mut(&from).filter(|f| f.linked) else { return };
+        // A second answer says where the follower stood before the first one's batches: it must not set it back.
+        let Some(follower) = leader.followers.get_mut(&from).filter(|f| f.linked && !f.synced) else {
+            return;
+        };
         let common = common_end(&log.epochs(), log.end(), epochs, end);
         let restart = common < log.start();
         let keep = if restart { log.start() } else { common };
@@ -331,7 +338,20 @@ impl Partition {
         self.advance();
     }
 
+    /// A greeting reaches nobody while the follower has not opened the partition.
+    fn greet_again(&mut self) {
+        let (now, leader_epoch) = (self.now, self.assignment.leader_epoch);
+        let Role::Leading(leader) = &mut self.role else { return };
+        for (id, follower) in &mut leader.followers {
+            if follower.linked && !follower.synced && now.since(follower.greeted) >= GREETING_PATIENCE {
+                follower.greeted = now;
+                self.out.push(Action::Send { to: *id, message: Message::Hello { leader_epoch } });
+            }
+        }
+    }
+
     pub(crate) fn tick(&mut self) {
+        self.greet_again();
         let (now, lag_max) = (self.now, self.lag_max);
         let Role::Leading(leader) = &mut self.role else { return };
         while let Some((_, request, deadline)) = leader.waiting.front().copied() {

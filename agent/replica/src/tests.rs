@@ -225,3 +225,25 @@ fn a_follower_cuts_first_then_appends_and_reports() {
     assert_eq!(step(&mut p, 0, from(0, old_term), 3), [], "another term's word does not count");
     assert_eq!(p.progress().received, Offset(3));
 }
+
+#[test] // found by hand: a follower whose image lagged was never greeted again, and fell out of the ISR for good
+fn a_greeting_that_reached_nobody_is_repeated() {
+    let mut p = partition(0);
+    step(&mut p, 0, Event::FollowerUp(m(1)), 0);
+    step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1])), 0);
+    let hello = Action::Send { to: m(1), message: Message::Hello { leader_epoch: LeaderEpoch(1) } };
+    assert!(!step(&mut p, 50, Event::Tick, 0).contains(&hello));
+    assert!(step(&mut p, 150, Event::Tick, 0).contains(&hello));
+    let position = |end| Message::Position {
+        leader_epoch: LeaderEpoch(1),
+        epochs: vec![],
+        end: Offset(end),
+        durable: Offset(end),
+    };
+    step(&mut p, 160, from(1, position(0)), 0);
+    assert!(!step(&mut p, 400, Event::Tick, 0).contains(&hello), "it answered");
+    produce(&mut p, 7, 0);
+    progress(&mut p, 410, 1, 1, 1, 1);
+    let out = step(&mut p, 420, from(1, position(0)), 1);
+    assert_eq!(out, [], "the answer to the repeated greeting came late and sets nothing back");
+}
