@@ -1,5 +1,6 @@
 """kill -9 of members under load: nothing that was acknowledged is lost, nothing comes twice, order is kept."""
 
+import os
 import random
 import threading
 import time
@@ -9,7 +10,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException
 
-KILLS = 6
+KILLS = int(os.environ.get("KILLS", "6"))
 
 
 class Load(threading.Thread):
