@@ -126,6 +126,7 @@ pub const BROKER_CONFIGS: &[ConfigKey] = &[
     key("default.replication.factor", ConfigType::Int, "-1", "", -1, &[]),
     key("group.initial.rebalance.delay.ms", ConfigType::Int, "3000", "", 0, &[]),
     key("group.max.session.timeout.ms", ConfigType::Int, "1800000", "", 0, &[]),
+    key("group.max.size", ConfigType::Int, "2147483647", "", 1, &[]),
     key("group.min.session.timeout.ms", ConfigType::Int, "6000", "", 0, &[]),
     key("log.retention.hours", ConfigType::Int, "168", "", -1, &[]),
     key("num.partitions", ConfigType::Int, "1", "", 1, &[]),

@@ -1,211 +1,40 @@
-//! The coordinator: requests in, replies and appends out.
+//! The coordinator itself: loading, appends under way, resigning.
+//!
+//! Must not know: the steps of the protocol, which are in the files named after them. Read first: [`Coordinator`].
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use streamkeeper_base::Instant;
+use streamkeeper_base::{Instant, Random};
 
-use crate::classic::Group;
+use crate::api::{Action, Commit, Config, Reply, RequestId};
 use crate::error;
-use crate::offsets::OffsetAndMetadata;
+use crate::group::Group;
+use crate::join::refused;
+use crate::offsets::Stored;
 use crate::records::{self, Key};
+use crate::sync::unsynced;
 
-/// A request, as the owner numbers it.
-pub type RequestId = u64;
-
-/// Times and bounds.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// A group that begins waits this long for more members (`group.initial.rebalance.delay.ms`).
-    pub initial_rebalance_delay: Duration,
-    /// Session timeouts that members may ask for, milliseconds.
-    pub session_timeout_ms: (i32, i32),
-    /// Bytes of a commit's metadata (`offset.metadata.max.bytes`).
-    pub metadata_bytes_max: usize,
-}
-
-/// A member wants to be in.
-#[derive(Clone, Debug, Default)]
-pub struct Join {
-    /// The group.
-    pub group: String,
-    /// Empty for a new member.
-    pub member: String,
-    /// Its static name (KIP-345).
-    pub instance: Option<String>,
-    /// What it calls itself.
-    pub client_id: String,
-    /// Where it comes from.
-    pub client_host: String,
-    /// Milliseconds.
-    pub session_timeout_ms: i32,
-    /// Milliseconds.
-    pub rebalance_timeout_ms: i32,
-    /// `consumer`, most often.
-    pub protocol_type: String,
-    /// By preference.
-    pub protocols: Vec<(String, Bytes)>,
-    /// False for old versions that cannot be told to come back with an id (before 4).
-    pub can_require_id: bool,
-}
-
-/// A member brings, or asks for, assignments.
-#[derive(Clone, Debug, Default)]
-pub struct Sync {
-    /// The group.
-    pub group: String,
-    /// The generation.
-    pub generation: i32,
-    /// The member.
-    pub member: String,
-    /// Its static name.
-    pub instance: Option<String>,
-    /// By member; only the leader brings any.
-    pub assignments: Vec<(String, Bytes)>,
-}
-
-/// One member that leaves.
-#[derive(Clone, Debug, Default)]
-pub struct Leave {
-    /// Its id; may be empty with a static name.
-    pub member: String,
-    /// Its static name.
-    pub instance: Option<String>,
-}
-
-/// Offsets to be committed.
-#[derive(Clone, Debug, Default)]
-pub struct Commit {
-    /// The group.
-    pub group: String,
-    /// -1 for a consumer without a membership.
-    pub generation: i32,
-    /// The member; empty without a membership.
-    pub member: String,
-    /// Its static name.
-    pub instance: Option<String>,
-    /// Topic, partition, what is committed.
-    pub offsets: Vec<(String, i32, OffsetAndMetadata)>,
-}
-
-/// A committed offset that was asked for: topic, partition, the offset if there is one.
-pub type Committed = (String, i32, Option<OffsetAndMetadata>);
-
-/// What a request is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// To a join.
-    Joined {
-        /// Kafka's error number.
-        error: i16,
-        /// The generation.
-        generation: i32,
-        /// The protocol's type.
-        protocol_type: Option<String>,
-        /// The protocol chosen.
-        protocol: Option<String>,
-        /// The leading member.
-        leader: String,
-        /// The member's id.
-        member: String,
-        /// For the leader: all members with their static names and subscriptions.
-        members: Vec<(String, Option<String>, Bytes)>,
-        /// True if the leader need not assign anew.
-        skip_assignment: bool,
-    },
-    /// To a sync.
-    Synced {
-        /// Kafka's error number.
-        error: i16,
-        /// The protocol's type.
-        protocol_type: Option<String>,
-        /// The protocol chosen.
-        protocol: Option<String>,
-        /// What the member was given.
-        assignment: Bytes,
-    },
-    /// To a commit: one error for all, and one for each whose metadata is too long.
-    Committed {
-        /// Kafka's error number.
-        error: i16,
-    },
-    /// To the deletion of a group.
-    Deleted {
-        /// Kafka's error number.
-        error: i16,
-    },
-}
-
-/// What the owner must do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Answer.
-    Reply {
-        /// Whom.
-        request: RequestId,
-        /// What.
-        reply: Reply,
-    },
-    /// Append records with acks=all, then [`Coordinator::appended`].
-    Append {
-        /// Comes back.
-        token: u64,
-        /// Key and value; no value deletes.
-        records: Vec<(Bytes, Option<Bytes>)>,
-    },
-}
-
-/// A group for `describe`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Described {
-    /// Kafka's error number.
-    pub error: i16,
-    /// Kafka's name of the state.
-    pub state: &'static str,
-    /// The protocol's type.
-    pub protocol_type: String,
-    /// The protocol chosen.
-    pub protocol: String,
-    /// The members.
-    pub members: Vec<DescribedMember>,
-}
-
-/// A member for `describe`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DescribedMember {
-    /// Its id.
-    pub id: String,
-    /// Its static name.
-    pub instance: Option<String>,
-    /// What it calls itself.
-    pub client_id: String,
-    /// Where it comes from.
-    pub client_host: String,
-    /// What it subscribes to.
-    pub subscription: Bytes,
-    /// What it was given.
-    pub assignment: Bytes,
-}
-
-/// A group for `list`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// The group.
-    pub group: String,
-    /// The protocol's type.
-    pub protocol_type: String,
-    /// Kafka's name of the state.
-    pub state: &'static str,
-}
+/// Bytes of a client's own name that its member id keeps.
+const MEMBER_ID_NAME_BYTES_MAX: usize = 1024;
 
 /// What an append under way will answer.
 #[derive(Debug)]
 pub(crate) enum Appending {
-    Commit { request: RequestId, commit: Commit },
-    Assignment { group: String, generation: i32 },
-    Delete { request: RequestId, group: String },
+    Commit { request: RequestId, commit: Commit, too_long: Vec<usize> },
+    Assignment { group: String },
+    Join { request: RequestId, reply: Reply },
+    Delete { request: RequestId, group: String, keys: BTreeSet<(String, i32)> },
+    Forget { group: String, keys: BTreeSet<(String, i32)>, with_group: bool },
     Other,
+}
+
+/// How far a coordinator is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Loading,
+    Serving,
+    Resigned,
 }
 
 /// The groups of one partition.
@@ -214,14 +43,16 @@ pub struct Coordinator {
     pub(crate) config: Config,
     pub(crate) groups: BTreeMap<String, Group>,
     pub(crate) appending: BTreeMap<u64, Appending>,
-    next_token: u64,
-    next_member: u64,
-    /// Makes member ids of one coordinator's life differ from another's.
-    salt: u64,
-    loaded: bool,
+    /// Begins at random: an append of an earlier life of this partition's coordinator must not be taken for one of this.
+    last_token: u64,
+    random: Random,
+    life: Life,
     pub(crate) now: Instant,
     pub(crate) wall_ms: i64,
-    pub(crate) out: Vec<Action>,
+    /// Nothing is due before; may be early, never late.
+    pub(crate) next_due: Option<Instant>,
+    pub(crate) next_expiry: Option<Instant>,
+    out: Vec<Action>,
 }
 
 /// The partition of `__consumer_offsets` that a group belongs to: Java's hash of its name.
@@ -232,18 +63,21 @@ pub fn partition_for(group: &str, partitions: i32) -> i32 {
 }
 
 impl Coordinator {
-    /// A coordinator that has loaded nothing yet.
+    /// A coordinator that has loaded nothing yet. `salt` differs for every coordinator there ever is: member ids and
+    /// tokens come from it.
     pub fn new(config: Config, salt: u64) -> Self {
+        let mut random = Random::new(salt);
         Self {
             config,
             groups: BTreeMap::new(),
             appending: BTreeMap::new(),
-            next_token: 0,
-            next_member: 0,
-            salt,
-            loaded: false,
+            last_token: random.next_u64() >> 1,
+            random,
+            life: Life::Loading,
             now: Instant::ZERO,
             wall_ms: 0,
+            next_due: None,
+            next_expiry: None,
             out: Vec::new(),
         }
     }
@@ -256,10 +90,12 @@ impl Coordinator {
 
     /// One record of the partition, in order.
     pub fn replay(&mut self, key: Bytes, value: Option<Bytes>) {
+        assert_eq!(self.life, Life::Loading, "records are replayed before anything is served");
         match (records::decode_key(key), value) {
             (Some(Key::Offset { group, topic, partition }), Some(value)) => {
-                if let Some(offset) = records::decode_offset(value) {
-                    self.groups.entry(group).or_default().offsets.insert((topic, partition), offset);
+                if let Some(value) = records::decode_offset(value) {
+                    let stored = Stored { value, token: 0 };
+                    self.groups.entry(group).or_default().offsets.insert((topic, partition), stored);
                 }
             }
             (Some(Key::Offset { group, topic, partition }), None) => {
@@ -273,7 +109,9 @@ impl Coordinator {
                 }
             }
             (Some(Key::Group(group)), None) => {
-                self.groups.remove(&group);
+                if let Some(known) = self.groups.get_mut(&group) {
+                    known.forget_members();
+                }
             }
             (None, _) => {}
         }
@@ -281,14 +119,29 @@ impl Coordinator {
 
     /// Everything was replayed: requests are served from now on, and every member has a full session from now.
     pub fn loaded(&mut self, now: Instant) {
+        assert_eq!(self.life, Life::Loading, "a coordinator loads once");
         self.now = now;
-        self.loaded = true;
-        self.groups.values_mut().for_each(|group| group.renew_sessions(now));
+        self.life = Life::Serving;
+        self.groups.retain(|_, g| g.generation > 0 || !g.offsets.is_empty());
+        for group in self.groups.values_mut() {
+            group.renew_sessions(now);
+            group.check();
+        }
+        self.next_due = self.groups.values().filter_map(Group::due).min();
     }
 
     /// True once everything was replayed.
     pub fn is_loaded(&self) -> bool {
-        self.loaded
+        self.life == Life::Serving
+    }
+
+    /// The error of every request while this does not coordinate.
+    pub(crate) fn unavailable(&self) -> Option<i16> {
+        match self.life {
+            Life::Loading => Some(error::COORDINATOR_LOAD_IN_PROGRESS),
+            Life::Serving => None,
+            Life::Resigned => Some(error::NOT_COORDINATOR),
+        }
     }
 
     /// What is to be done since the last call.
@@ -296,154 +149,88 @@ impl Coordinator {
         std::mem::take(&mut self.out)
     }
 
-    pub(crate) fn member_id(&mut self, client_id: &str) -> String {
-        self.next_member += 1;
-        let client = if client_id.is_empty() { "member" } else { client_id };
-        format!("{client}-{:016x}-{:08x}-0000-0000-0000", self.salt, self.next_member)
+    /// A member id that no coordinator gave out before: a name and a random UUID, as Kafka's.
+    pub(crate) fn member_id(&mut self, name: &str) -> String {
+        let name = if name.is_empty() { "member" } else { name };
+        let name = &name[..name.floor_char_boundary(MEMBER_ID_NAME_BYTES_MAX)];
+        let bits = u128::from_be_bytes(self.random.bytes16());
+        // RFC 9562: version 4, variant 10.
+        let bits = (bits & !(0xF << 76) & !(0b11 << 62)) | (0x4 << 76) | (0b10 << 62);
+        let hex = format!("{bits:032x}");
+        let (a, b, c, d, e) = (&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
+        format!("{name}-{a}-{b}-{c}-{d}-{e}")
+    }
+
+    /// The token that the next append will have.
+    pub(crate) fn next_token(&self) -> u64 {
+        self.last_token + 1
     }
 
     pub(crate) fn append(&mut self, records: Vec<(Bytes, Option<Bytes>)>, appending: Appending) {
-        self.next_token += 1;
-        self.appending.insert(self.next_token, appending);
-        self.out.push(Action::Append { token: self.next_token, records });
+        assert!(!records.is_empty(), "an append of nothing is never acknowledged");
+        self.last_token += 1;
+        self.appending.insert(self.last_token, appending);
+        self.out.push(Action::Append { token: self.last_token, records });
     }
 
     pub(crate) fn reply(&mut self, request: RequestId, reply: Reply) {
         self.out.push(Action::Reply { request, reply });
     }
 
-    /// An append of [`Action::Append`] is acknowledged, or will not be.
+    /// After each step: a group's invariants hold, and its next deadline is not slept through.
+    pub(crate) fn settle(&mut self, name: &str) {
+        let Some(group) = self.groups.get(name) else { return };
+        group.check();
+        self.next_due = self.next_due.into_iter().chain(group.due()).min();
+    }
+
+    /// An append of [`Action::Append`] is acknowledged, or will not be. Tokens that are not this coordinator's are ignored.
     pub fn appended(&mut self, token: u64, acknowledged: bool) {
+        let error = if acknowledged { error::NONE } else { error::COORDINATOR_NOT_AVAILABLE };
         match self.appending.remove(&token) {
-            Some(Appending::Commit { request, commit }) => {
-                if acknowledged {
-                    let group = self.groups.entry(commit.group).or_default();
-                    for (topic, partition, offset) in commit.offsets {
-                        group.offsets.insert((topic, partition), offset);
-                    }
-                }
-                let error = if acknowledged { error::NONE } else { error::COORDINATOR_NOT_AVAILABLE };
-                self.reply(request, Reply::Committed { error });
+            Some(Appending::Commit { request, commit, too_long }) => {
+                self.commit_appended(token, request, commit, too_long, acknowledged);
             }
-            Some(Appending::Assignment { group, generation }) => {
-                self.assignment_appended(&group, generation, acknowledged);
+            Some(Appending::Assignment { group }) => self.assignment_appended(token, &group, acknowledged),
+            Some(Appending::Join { request, reply }) => {
+                self.reply(request, if acknowledged { reply } else { refused(error, "") });
             }
-            Some(Appending::Delete { request, group }) => {
+            Some(Appending::Delete { request, group, keys }) => {
                 if acknowledged {
-                    self.groups.remove(&group);
+                    self.forgotten(token, &group, &keys, true);
                 }
-                let error = if acknowledged { error::NONE } else { error::COORDINATOR_NOT_AVAILABLE };
                 self.reply(request, Reply::Deleted { error });
+            }
+            Some(Appending::Forget { group, keys, with_group }) => {
+                if acknowledged {
+                    self.forgotten(token, &group, &keys, with_group);
+                }
             }
             Some(Appending::Other) | None => {}
         }
     }
 
-    /// Commits offsets; answered by [`Reply::Committed`] when they are in the log.
-    pub fn commit(&mut self, request: RequestId, commit: Commit) {
-        let error = self.check_commit(&commit);
-        if error != error::NONE {
-            return self.reply(request, Reply::Committed { error });
-        }
-        if let Some(group) = self.groups.get_mut(&commit.group) {
-            group.touch(&commit.member, self.now);
-        }
-        let record = |(topic, partition, offset): &(String, i32, OffsetAndMetadata)| {
-            let key =
-                Key::Offset { group: commit.group.clone(), topic: topic.clone(), partition: *partition };
-            (records::encode_key(&key), Some(records::encode_offset(offset)))
-        };
-        let records: Vec<_> = commit.offsets.iter().map(record).collect();
-        if records.is_empty() {
-            return self.reply(request, Reply::Committed { error: error::NONE });
-        }
-        self.append(records, Appending::Commit { request, commit });
-    }
-
-    fn check_commit(&self, commit: &Commit) -> i16 {
-        if !self.loaded {
-            return error::COORDINATOR_LOAD_IN_PROGRESS;
-        }
-        let known = self.groups.get(&commit.group);
-        let too_long =
-            commit.offsets.iter().any(|(_, _, o)| o.metadata.len() > self.config.metadata_bytes_max);
-        if too_long {
-            return error::OFFSET_METADATA_TOO_LARGE;
-        }
-        match known {
-            None if commit.generation >= 0 => error::ILLEGAL_GENERATION,
-            None => error::NONE,
-            Some(group) => group.check_commit(commit),
-        }
-    }
-
-    /// Committed offsets: of the wanted partitions, or all.
-    pub fn fetch(&self, group: &str, wanted: Option<&[(String, i32)]>) -> Result<Vec<Committed>, i16> {
-        if !self.loaded {
-            // Never "no offset" from a coordinator that does not know yet (rule 43).
-            return Err(error::COORDINATOR_LOAD_IN_PROGRESS);
-        }
-        let known = self.groups.get(group);
-        let offset_of = |key: &(String, i32)| known.and_then(|g| g.offsets.get(key)).cloned();
-        Ok(match wanted {
-            Some(keys) => keys.iter().map(|key| (key.0.clone(), key.1, offset_of(key))).collect(),
-            None => known
-                .into_iter()
-                .flat_map(|g| g.offsets.iter().map(|(key, o)| (key.0.clone(), key.1, Some(o.clone()))))
-                .collect(),
-        })
-    }
-
-    /// Groups for `list`.
-    pub fn list(&self) -> Vec<Listed> {
-        let listed = |(name, group): (&String, &Group)| Listed {
-            group: name.clone(),
-            protocol_type: group.protocol_type.clone(),
-            state: group.state_name(),
-        };
-        self.groups.iter().map(listed).collect()
-    }
-
-    /// Deletes a group without members; answered by [`Reply::Deleted`].
-    pub fn delete(&mut self, request: RequestId, group: &str) {
-        let error = match self.groups.get(group) {
-            _ if !self.loaded => error::COORDINATOR_LOAD_IN_PROGRESS,
-            None => error::GROUP_ID_NOT_FOUND,
-            Some(known) if !known.members.is_empty() => error::NON_EMPTY_GROUP,
-            Some(known) => {
-                let mut records: Vec<(Bytes, Option<Bytes>)> = known
-                    .offsets
-                    .keys()
-                    .map(|(topic, partition)| {
-                        let key = Key::Offset {
-                            group: group.to_owned(),
-                            topic: topic.clone(),
-                            partition: *partition,
-                        };
-                        (records::encode_key(&key), None)
-                    })
-                    .collect();
-                records.push((records::encode_key(&Key::Group(group.to_owned())), None));
-                return self.append(records, Appending::Delete { request, group: group.to_owned() });
-            }
-        };
-        self.reply(request, Reply::Deleted { error });
-    }
-
     /// This member does not coordinate any more: everyone who waits looks elsewhere.
     pub fn resign(&mut self) {
-        let groups: Vec<String> = self.groups.keys().cloned().collect();
-        groups.iter().for_each(|name| self.fail_waiting(name, error::NOT_COORDINATOR));
-        for (_, appending) in std::mem::take(&mut self.appending) {
-            match appending {
-                Appending::Commit { request, .. } => {
-                    self.reply(request, Reply::Committed { error: error::NOT_COORDINATOR });
-                }
-                Appending::Delete { request, .. } => {
-                    self.reply(request, Reply::Deleted { error: error::NOT_COORDINATOR });
-                }
-                Appending::Assignment { .. } | Appending::Other => {}
+        self.life = Life::Resigned;
+        let error = error::NOT_COORDINATOR;
+        let mut replies = Vec::new();
+        for group in std::mem::take(&mut self.groups).into_values() {
+            for member in group.members.into_values() {
+                replies.extend(member.joining.map(|request| (request, refused(error, ""))));
+                replies.extend(member.syncing.map(|request| (request, unsynced(error))));
             }
         }
+        for appending in std::mem::take(&mut self.appending).into_values() {
+            match appending {
+                Appending::Commit { request, .. } => {
+                    replies.push((request, Reply::Committed { error, too_long: Vec::new() }));
+                }
+                Appending::Join { request, .. } => replies.push((request, refused(error, ""))),
+                Appending::Delete { request, .. } => replies.push((request, Reply::Deleted { error })),
+                Appending::Assignment { .. } | Appending::Forget { .. } | Appending::Other => {}
+            }
+        }
+        replies.into_iter().for_each(|(request, reply)| self.reply(request, reply));
     }
 }

@@ -4,19 +4,25 @@
 //! Read first: [`Coordinator`], [`Action`].
 #![forbid(unsafe_code)]
 
-mod classic;
+mod api;
 mod coordinator;
 mod describe;
+mod group;
+mod join;
+mod leave;
 mod offsets;
 pub mod records;
+mod subscription;
+mod sync;
 
 #[cfg(test)]
 mod tests;
 
-pub use coordinator::{
-    Action, Commit, Committed, Config, Coordinator, Described, DescribedMember, Join, Leave, Listed, Reply,
-    RequestId, Sync, partition_for,
+pub use api::{
+    Action, Commit, Committed, Config, Described, DescribedMember, Join, Leave, Listed, Reply, RequestId,
+    Sync,
 };
+pub use coordinator::{Coordinator, partition_for};
 pub use offsets::OffsetAndMetadata;
 
 /// Kafka's error numbers that a coordinator answers with.
@@ -25,6 +31,7 @@ pub mod error {
     pub const NONE: i16 = 0;
     pub const OFFSET_METADATA_TOO_LARGE: i16 = 12;
     pub const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
+    pub const COORDINATOR_NOT_AVAILABLE: i16 = 15;
     pub const NOT_COORDINATOR: i16 = 16;
     pub const ILLEGAL_GENERATION: i16 = 22;
     pub const INCONSISTENT_GROUP_PROTOCOL: i16 = 23;
@@ -32,9 +39,10 @@ pub mod error {
     pub const UNKNOWN_MEMBER_ID: i16 = 25;
     pub const INVALID_SESSION_TIMEOUT: i16 = 26;
     pub const REBALANCE_IN_PROGRESS: i16 = 27;
+    pub const INVALID_REQUEST: i16 = 42;
     pub const NON_EMPTY_GROUP: i16 = 68;
     pub const GROUP_ID_NOT_FOUND: i16 = 69;
     pub const MEMBER_ID_REQUIRED: i16 = 79;
+    pub const GROUP_MAX_SIZE_REACHED: i16 = 81;
     pub const FENCED_INSTANCE_ID: i16 = 82;
-    pub const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 }

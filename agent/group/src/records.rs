@@ -4,6 +4,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::offsets::OffsetAndMetadata;
 
+/// Longest text of the formats, which count it in 16 bits.
+pub(crate) const TEXT_BYTES_MAX: usize = i16::MAX as usize;
+
 /// What a key names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
@@ -58,6 +61,13 @@ pub struct MemberRecord {
     pub assignment: Bytes,
 }
 
+impl GroupRecord {
+    /// The record of a group: key and value.
+    pub(crate) fn entry(&self, group: &str) -> (Bytes, Option<Bytes>) {
+        (encode_key(&Key::Group(group.to_owned())), Some(encode_group(self)))
+    }
+}
+
 /// A key as bytes.
 pub fn encode_key(key: &Key) -> Bytes {
     let mut out = BytesMut::new();
@@ -101,7 +111,7 @@ pub fn encode_offset(value: &OffsetAndMetadata) -> Bytes {
     out.freeze()
 }
 
-/// Reads a committed offset.
+/// Reads a committed offset of any version that was not flexible; `None` for others, which are skipped.
 pub fn decode_offset(mut bytes: Bytes) -> Option<OffsetAndMetadata> {
     let input = &mut bytes;
     let version = get_i16(input)?;
@@ -110,6 +120,7 @@ pub fn decode_offset(mut bytes: Bytes) -> Option<OffsetAndMetadata> {
     }
     let offset = get_i64(input)?;
     let leader_epoch = if version == 3 { get_i32(input)? } else { -1 };
+    // Version 1 has an expiry time after these, which KIP-211 made void.
     Some(OffsetAndMetadata { offset, leader_epoch, metadata: get_text(input)??, timestamp: get_i64(input)? })
 }
 
@@ -138,10 +149,11 @@ pub fn encode_group(group: &GroupRecord) -> Bytes {
     out.freeze()
 }
 
-/// Reads a group of the version that is written here.
+/// Reads a group of any version that was not flexible; `None` for others, which are skipped.
 pub fn decode_group(mut bytes: Bytes) -> Option<GroupRecord> {
     let input = &mut bytes;
-    if get_i16(input)? != 3 {
+    let version = get_i16(input)?;
+    if !(0..=3).contains(&version) {
         return None;
     }
     let mut group = GroupRecord {
@@ -149,17 +161,22 @@ pub fn decode_group(mut bytes: Bytes) -> Option<GroupRecord> {
         generation: get_i32(input)?,
         protocol: get_text(input)?,
         leader: get_text(input)?,
-        timestamp: get_i64(input)?,
+        timestamp: if version >= 2 { get_i64(input)? } else { -1 },
         members: Vec::new(),
     };
     for _ in 0..get_i32(input)? {
+        let id = get_text(input)??;
+        let instance = if version >= 3 { get_text(input)? } else { None };
+        let (client_id, client_host) = (get_text(input)??, get_text(input)??);
+        let rebalance = if version >= 1 { Some(get_i32(input)?) } else { None };
+        let session_timeout_ms = get_i32(input)?;
         group.members.push(MemberRecord {
-            id: get_text(input)??,
-            instance: get_text(input)?,
-            client_id: get_text(input)??,
-            client_host: get_text(input)??,
-            rebalance_timeout_ms: get_i32(input)?,
-            session_timeout_ms: get_i32(input)?,
+            id,
+            instance,
+            client_id,
+            client_host,
+            rebalance_timeout_ms: rebalance.unwrap_or(session_timeout_ms),
+            session_timeout_ms,
             subscription: get_bytes(input)?,
             assignment: get_bytes(input)?,
         });
@@ -171,15 +188,16 @@ fn put_text(out: &mut BytesMut, text: Option<&str>) {
     match text {
         None => out.put_i16(-1),
         Some(text) => {
-            let text = text.get(..i16::MAX as usize).unwrap_or(text);
-            out.put_i16(i16::try_from(text.len()).unwrap_or(i16::MAX));
+            // Longer ids and names were refused; what a client calls itself is cut.
+            let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
+            out.put_i16(i16::try_from(text.len()).expect("it was cut"));
             out.put_slice(text.as_bytes());
         }
     }
 }
 
 /// `Some(None)` for null.
-fn get_text(input: &mut Bytes) -> Option<Option<String>> {
+pub(crate) fn get_text(input: &mut Bytes) -> Option<Option<String>> {
     let length = get_i16(input)?;
     let Ok(length) = usize::try_from(length) else { return Some(None) };
     let bytes = (length <= input.len()).then(|| input.split_to(length))?;
@@ -188,7 +206,8 @@ fn get_text(input: &mut Bytes) -> Option<Option<String>> {
 
 fn get_bytes(input: &mut Bytes) -> Option<Bytes> {
     let length = usize::try_from(get_i32(input)?).ok()?;
-    (length <= input.len()).then(|| input.split_to(length))
+    // A copy: the slice would keep the whole chunk's memory.
+    (length <= input.len()).then(|| Bytes::copy_from_slice(&input.split_to(length)))
 }
 
 fn get_array<const N: usize>(input: &mut Bytes) -> Option<[u8; N]> {
@@ -197,11 +216,11 @@ fn get_array<const N: usize>(input: &mut Bytes) -> Option<[u8; N]> {
     Some(array)
 }
 
-fn get_i16(input: &mut Bytes) -> Option<i16> {
+pub(crate) fn get_i16(input: &mut Bytes) -> Option<i16> {
     get_array(input).map(i16::from_be_bytes)
 }
 
-fn get_i32(input: &mut Bytes) -> Option<i32> {
+pub(crate) fn get_i32(input: &mut Bytes) -> Option<i32> {
     get_array(input).map(i32::from_be_bytes)
 }
 

@@ -43,6 +43,12 @@ impl Broker {
             session_timeout_ms: (narrow(least), narrow(greatest)),
             metadata_bytes_max: usize::try_from(self.config.number("offset.metadata.max.bytes"))
                 .unwrap_or(4096),
+            group_size_max: usize::try_from(self.config.number("group.max.size")).unwrap_or(usize::MAX),
+            offsets_retention: Duration::from_secs(
+                u64::try_from(self.config.number("offsets.retention.minutes"))
+                    .unwrap_or(0)
+                    .saturating_mul(60),
+            ),
         };
         let mut coordinator = Coordinator::new(config, self.random.next_u64());
         let end = replica.log.end();
@@ -65,6 +71,19 @@ impl Broker {
             coordinator.resign();
             let actions = coordinator.take_actions();
             self.carry_out_group(partition, actions);
+        }
+    }
+
+    /// A topic is gone, and with it what groups committed for it.
+    pub(super) fn forget_offsets(&mut self, topic: &str) {
+        let (now, wall) = (self.clocks.now, self.clocks.wall.0);
+        let partitions: Vec<PartitionId> = self.coordinators.keys().copied().collect();
+        for partition in partitions {
+            if let Some(coordinator) = self.coordinators.get_mut(&partition) {
+                coordinator.set_time(now, wall);
+                coordinator.topic_deleted(topic);
+            }
+            self.run_partition(partition);
         }
     }
 

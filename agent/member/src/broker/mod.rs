@@ -157,8 +157,8 @@ impl Broker {
         self.clocks = clocks;
         std::mem::swap(&mut self.out, out);
         match input {
-            Input::Opened { connection, .. } => {
-                self.clients.insert(connection, KafkaClient::default());
+            Input::Opened { connection, remote } => {
+                self.clients.insert(connection, KafkaClient::new(remote));
             }
             Input::Frame { connection, frame } => self.client_frame(connection, frame),
             Input::Closed { connection } => {

@@ -69,6 +69,11 @@ impl Broker {
         let gone: Vec<TopicPartition> =
             self.replicas.keys().filter(|tp| !kept.contains(tp)).copied().collect();
         gone.into_iter().for_each(|tp| self.close_replica(tp));
+        for (name, topic) in &old.topics {
+            if image.topics.get(name).is_none_or(|now| now.id != topic.id) {
+                self.forget_offsets(name);
+            }
+        }
         self.wake_all_fetches();
     }
 

@@ -19,6 +19,15 @@ const UNDER_WAY_MAX: usize = 1000;
 pub(crate) struct KafkaClient {
     /// Slot number and, once it is there, the reply; an empty one means that no reply is due (acks=0).
     slots: VecDeque<(u64, Option<Vec<Bytes>>)>,
+    /// Where it comes from.
+    pub(crate) remote: Option<std::net::IpAddr>,
+}
+
+impl KafkaClient {
+    /// A connection that was just accepted.
+    pub(crate) fn new(remote: std::net::IpAddr) -> Self {
+        Self { remote: Some(remote), ..Self::default() }
+    }
 }
 
 /// One request on its way to its reply.

@@ -1,5 +1,6 @@
 //! JoinGroup (11), Heartbeat (12), LeaveGroup (13), SyncGroup (14), DescribeGroups (15), ListGroups (16), DeleteGroups (42).
 
+use streamkeeper_group::error::{NOT_COORDINATOR, OFFSET_METADATA_TOO_LARGE};
 use streamkeeper_group::{Join, Leave, Reply, Sync};
 use streamkeeper_wire::kafka::generated::delete_groups_request::DeleteGroupsRequest;
 use streamkeeper_wire::kafka::generated::delete_groups_response::{
@@ -24,8 +25,6 @@ use streamkeeper_wire::kafka::generated::sync_group_response::SyncGroupResponse;
 use crate::broker::Broker;
 use crate::kafka::client::Exchange;
 
-const NOT_COORDINATOR: i16 = 16;
-
 /// A group's request that waits for its coordinator.
 pub(crate) enum GroupRequest {
     Plain(Exchange),
@@ -39,12 +38,15 @@ pub(crate) enum GroupRequest {
 
 impl Broker {
     pub(crate) fn join_group(&mut self, exchange: &Exchange, request: JoinGroupRequest) {
+        let remote = self.clients.get(&exchange.connection).and_then(|c| c.remote);
+        // With a slash, as Java prints an address without a name.
+        let client_host = remote.map_or_else(String::new, |address| format!("/{address}"));
         let join = Join {
             group: request.group_id,
             member: request.member_id,
             instance: request.group_instance_id,
             client_id: exchange.client_id.clone(),
-            client_host: "/127.0.0.1".to_owned(),
+            client_host,
             session_timeout_ms: request.session_timeout_ms,
             // Version 0 has one timeout for both.
             rebalance_timeout_ms: if exchange.version == 0 {
@@ -55,6 +57,7 @@ impl Broker {
             protocol_type: request.protocol_type,
             protocols: request.protocols.into_iter().map(|p| (p.name, p.metadata)).collect(),
             can_require_id: exchange.version >= 4,
+            can_skip_assignment: exchange.version >= 9,
         };
         let group = join.group.clone();
         let asked =
@@ -72,6 +75,8 @@ impl Broker {
             generation: request.generation_id,
             member: request.member_id,
             instance: request.group_instance_id,
+            protocol_type: request.protocol_type,
+            protocol: request.protocol_name,
             assignments: request.assignments.into_iter().map(|a| (a.member_id, a.assignment)).collect(),
         };
         let group = sync.group.clone();
@@ -90,11 +95,12 @@ impl Broker {
             (GroupRequest::Plain(exchange), reply @ (Reply::Joined { .. } | Reply::Synced { .. })) => {
                 self.answer_member(&exchange, reply);
             }
-            (GroupRequest::Commit(exchange, mut response), Reply::Committed { error }) => {
-                for part in response.topics.iter_mut().flat_map(|t| &mut t.partitions) {
-                    if part.error_code == 0 {
-                        part.error_code = error;
-                    }
+            (GroupRequest::Commit(exchange, mut response), Reply::Committed { error, too_long }) => {
+                // The coordinator got those that had no error yet, in this order.
+                let asked = response.topics.iter_mut().flat_map(|t| &mut t.partitions);
+                for (index, part) in asked.filter(|p| p.error_code == 0).enumerate() {
+                    let is_long = too_long.contains(&index);
+                    part.error_code = if is_long { OFFSET_METADATA_TOO_LARGE } else { error };
                 }
                 let version = exchange.version;
                 self.reply(&exchange, |e| response.encode(e, version));
@@ -109,11 +115,6 @@ impl Broker {
     fn answer_member(&mut self, exchange: &Exchange, reply: Reply) {
         let version = exchange.version;
         match reply {
-            // A join that another one replaced may be answered as a join although a sync waited: the error is what counts.
-            Reply::Joined { error, .. } if exchange.key == 14 => {
-                let response = SyncGroupResponse { error_code: error, ..SyncGroupResponse::default() };
-                self.reply(exchange, |e| response.encode(e, version));
-            }
             Reply::Joined {
                 error,
                 generation,

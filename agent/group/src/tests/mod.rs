@@ -1,5 +1,10 @@
 //! The protocol step by step.
 
+mod expiry;
+mod joining;
+mod random;
+mod stored;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +20,8 @@ fn config() -> Config {
         initial_rebalance_delay: Duration::from_millis(100),
         session_timeout_ms: (10, 60_000),
         metadata_bytes_max: 10,
+        group_size_max: 5,
+        offsets_retention: Duration::from_secs(1000),
     }
 }
 
@@ -153,6 +160,10 @@ fn a_static_member_keeps_its_place_and_fences_its_older_self() {
     assert_eq!(c.heartbeat("g", 2, &new, Some("i")), error::NONE);
 }
 
+fn committed(error: i16) -> Reply {
+    Reply::Committed { error, too_long: Vec::new() }
+}
+
 fn commit(generation: i32, member: &str, offset: i64, metadata: &str) -> Commit {
     let value = OffsetAndMetadata { offset, leader_epoch: 4, metadata: metadata.into(), timestamp: 9 };
     Commit {
@@ -173,13 +184,22 @@ fn commits_are_fenced_and_keep_metadata_and_epoch() {
         (commit(7, &member, 6, ""), error::ILLEGAL_GENERATION),
         (commit(1, "stranger", 6, ""), error::UNKNOWN_MEMBER_ID),
         (commit(-1, "", 6, ""), error::UNKNOWN_MEMBER_ID),
-        (commit(1, &member, 6, "far too long"), error::OFFSET_METADATA_TOO_LARGE),
     ];
     for (request, expected) in cases {
         c.commit(20, request.clone());
         let replies = settle(&mut c, &mut log);
-        assert_eq!(replies, [(20, Reply::Committed { error: expected })], "{request:?}");
+        assert_eq!(replies, [(20, committed(expected))], "{request:?}");
     }
+    let mut mixed = commit(1, &member, 6, "far too long");
+    mixed.offsets.push(("u".into(), 0, mixed.offsets[0].2.clone()));
+    mixed.offsets[1].2.metadata.truncate(3);
+    c.commit(21, mixed);
+    let replies = settle(&mut c, &mut log);
+    assert_eq!(replies, [(21, Reply::Committed { error: error::NONE, too_long: vec![0] })]);
+    assert_eq!(
+        c.fetch("g", Some(&[("u".into(), 0)])).expect("loaded")[0].2.as_ref().expect("kept").offset,
+        6
+    );
     let key = ("t".to_owned(), 3);
     let fetched = c.fetch("g", Some(std::slice::from_ref(&key))).expect("loaded");
     let stored = fetched[0].2.as_ref().expect("committed");
