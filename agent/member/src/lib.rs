@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod broker;
+pub mod commit;
 pub mod coordination;
 pub mod io;
 mod kafka;

@@ -16,6 +16,7 @@ use streamkeeper_zab as zab;
 pub use streamkeeper_zab::Timing;
 use streamkeeper_zab::{LogRecord, Membership, Recovery, SnapshotMeta};
 
+use crate::commit::Committer;
 use crate::coordination::{Config, Coordination, Recovered, decode_state};
 use crate::record::{self, Owner};
 
@@ -57,9 +58,7 @@ pub struct Opened {
     /// Its coordination.
     pub coordination: Coordination,
     /// Its log.
-    pub wal: Wal,
-    /// Which log positions hold which tickets of which machine, in order.
-    pub positions: Vec<(Owner, streamkeeper_base::Lsn)>,
+    pub committer: Committer,
     /// The broker's records, in order.
     pub broker_records: Vec<Replayed>,
     /// True if the page cache survived since the last run, so that only the process died.
@@ -154,8 +153,7 @@ pub fn open(
     Ok(Opened {
         incarnation,
         coordination,
-        wal,
-        positions,
+        committer: Committer::new(wal, positions.into_iter()),
         broker_records,
         same_boot,
         notes,

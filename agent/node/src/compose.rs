@@ -15,7 +15,7 @@ use bytes::BytesMut;
 use streamkeeper_base::{Address, ClusterId, MemberId};
 use streamkeeper_member::broker::{Broker, BrokerConfig, replay};
 use streamkeeper_member::coordination::Coordination;
-use streamkeeper_member::io::{ClientFrame, Clocks, Input, Link, Output, Ticket};
+use streamkeeper_member::io::{ClientFrame, Clocks, Input, Link, Output};
 use streamkeeper_member::message::{Asker, FromCoordination, ToCoordination};
 use streamkeeper_member::open::{OpenConfig, Opened, open};
 use streamkeeper_member::record::Owner;
@@ -30,7 +30,7 @@ use tokio::task::LocalSet;
 use crate::config::{AgentConfig, MemberAddress};
 use crate::shell::client::{Decoder, serve};
 use crate::shell::clock::Clock;
-use crate::shell::commit::{self, CommitHandle, Completions, Positions};
+use crate::shell::commit::{self, CommitHandle, Completions};
 use crate::shell::hub::{Hub, Inbox, Machine, Remote};
 use crate::shell::link::{self, Identity, Peers};
 
@@ -178,16 +178,9 @@ fn run_threads(
     let (to_coordination, coordination_queue) = unbounded_channel();
     let (to_broker, broker_queue) = unbounded_channel();
     let (accepted, replication_links) = unbounded_channel();
-    let mut positions = Positions::default();
-    let mut tickets = [Ticket::default(); 2];
-    for (owner, lsn) in &opened.positions {
-        let ticket = &mut tickets[*owner as usize];
-        *ticket = ticket.next();
-        positions.record(*owner, *ticket, *lsn);
-    }
     let logs = replay(disk, &config.data_dir, opened.same_boot, &opened.broker_records)?;
     let machine = Broker::new(broker_config(config), disk.clone(), logs, clock.read().now);
-    let (commit, threads) = commit::start(opened.wal, positions, completions(&to_coordination, &to_broker))?;
+    let (commit, threads) = commit::start(opened.committer, completions(&to_coordination, &to_broker))?;
     let broker = BrokerThread {
         machine,
         identity,

@@ -2,17 +2,16 @@
 //!
 //! Must not know: what a record means. Read first: [`Job`], [`CommitHandle`].
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use streamkeeper_base::{Durable, Lsn};
+use streamkeeper_base::Durable;
+use streamkeeper_member::commit::Committer;
 use streamkeeper_member::io::Ticket;
 use streamkeeper_member::record::Owner;
 use streamkeeper_storage::disk::DiskFile;
-use streamkeeper_storage::wal::Wal;
 
 /// What the commit thread is asked to do.
 enum Job {
@@ -58,54 +57,15 @@ impl CommitHandle {
     }
 }
 
-/// For each owner, which log position holds which ticket, so that a release of both can be turned into one of the log.
-#[derive(Default)]
-pub(crate) struct Positions {
-    coordination: VecDeque<(Ticket, Lsn)>,
-    broker: VecDeque<(Ticket, Lsn)>,
-}
-
-impl Positions {
-    pub(crate) fn record(&mut self, owner: Owner, ticket: Ticket, lsn: Lsn) {
-        let queue = self.of(owner);
-        debug_assert!(queue.back().is_none_or(|(last, _)| *last < ticket), "tickets rise");
-        queue.push_back((ticket, lsn));
-    }
-
-    fn of(&mut self, owner: Owner) -> &mut VecDeque<(Ticket, Lsn)> {
-        match owner {
-            Owner::Coordination => &mut self.coordination,
-            Owner::Broker => &mut self.broker,
-        }
-    }
-
-    fn release(&mut self, owner: Owner, below: Ticket) {
-        let queue = self.of(owner);
-        while queue.front().is_some_and(|(ticket, _)| *ticket < below) {
-            queue.pop_front();
-        }
-    }
-
-    /// The first log position that any owner still needs; `end` when none does.
-    fn first_needed(&self, end: Lsn) -> Lsn {
-        [&self.coordination, &self.broker]
-            .into_iter()
-            .filter_map(|queue| queue.front().map(|(_, lsn)| *lsn))
-            .min()
-            .unwrap_or(end)
-    }
-}
-
 /// Starts the commit thread and the background thread.
 pub(crate) fn start(
-    wal: Wal,
-    positions: Positions,
+    committer: Committer,
     completions: Completions,
 ) -> std::io::Result<(CommitHandle, [JoinHandle<()>; 2])> {
     let (jobs, job_queue) = channel();
     let (syncs, sync_queue) = channel();
     let commit = std::thread::Builder::new().name("commit".to_owned()).spawn(move || {
-        Committer { wal, positions, completions, last: [None, None], released: Lsn(0) }.run(&job_queue);
+        CommitThread { committer, completions }.run(&job_queue);
     })?;
     let background = std::thread::Builder::new()
         .name("background".to_owned())
@@ -113,16 +73,12 @@ pub(crate) fn start(
     Ok((CommitHandle { jobs, syncs }, [commit, background]))
 }
 
-struct Committer {
-    wal: Wal,
-    positions: Positions,
+struct CommitThread {
+    committer: Committer,
     completions: Completions,
-    /// The last ticket of coordination and broker in the group that is being built.
-    last: [Option<Ticket>; 2],
-    released: Lsn,
 }
 
-impl Committer {
+impl CommitThread {
     fn run(mut self, jobs: &Receiver<Job>) {
         while let Ok(first) = jobs.recv() {
             let mut going_on = self.take(first);
@@ -143,14 +99,11 @@ impl Committer {
     fn take(&mut self, job: Job) -> bool {
         match job {
             Job::Append { owner, ticket, kind, payload } => {
-                let pieces: Vec<&[u8]> = payload.iter().map(AsRef::as_ref).collect();
-                let lsn = self.wal.append(kind, &pieces);
-                self.positions.record(owner, ticket, lsn);
-                self.last[owner as usize] = Some(ticket);
+                self.committer.append(owner, ticket, kind, &payload);
                 true
             }
             Job::Release { owner, below } => {
-                self.positions.release(owner, below);
+                self.committer.release(owner, below);
                 true
             }
             Job::Sync { done, .. } => {
@@ -162,20 +115,9 @@ impl Committer {
     }
 
     fn commit(&mut self) -> Result<(), String> {
-        if self.last.iter().any(Option::is_some) {
-            self.wal.commit().map_err(|error| error.to_string())?;
-            if let Some(ticket) = self.last[Owner::Coordination as usize].take() {
-                (self.completions.coordination)(Durable::flushed(ticket));
-            }
-            if let Some(ticket) = self.last[Owner::Broker as usize].take() {
-                (self.completions.broker)(Durable::flushed(ticket));
-            }
-        }
-        let needed = self.positions.first_needed(self.wal.next_lsn());
-        if needed > self.released {
-            self.released = needed;
-            self.wal.release(needed).map_err(|error| error.to_string())?;
-        }
+        let committed = self.committer.commit().map_err(|error| error.to_string())?;
+        committed.coordination.into_iter().for_each(&self.completions.coordination);
+        committed.broker.into_iter().for_each(&self.completions.broker);
         Ok(())
     }
 }
