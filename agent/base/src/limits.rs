@@ -12,6 +12,10 @@ pub const PEER_FRAME_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
 /// Zab transactions kept in memory to bring a lagging peer up by DIFF.
 pub const COMMITTED_WINDOW_TXNS_MAX: usize = 20_000;
+/// Zab transactions between two snapshots of the tree.
+pub const SNAPSHOT_EVERY_TXNS: u64 = 50_000;
+/// Bytes that the broker puts into the write-ahead log between two checkpoints.
+pub const CHECKPOINT_BYTES: u64 = 24 * 1024 * 1024;
 /// Size of one write-ahead log file, in bytes.
 pub const WAL_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// A synced batch below this many bytes goes into the write-ahead log whole; a larger one is flushed in its segment.

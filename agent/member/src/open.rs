@@ -45,6 +45,8 @@ pub struct OpenConfig {
     pub is_broker: bool,
     /// Zab's periods.
     pub timing: zab::Timing,
+    /// Transactions between two snapshots (ZooKeeper's snapCount).
+    pub snapshot_every_txns: u64,
     /// Sizes of the write-ahead log.
     pub wal: WalOptions,
     /// For ids, keys and jitter.
@@ -148,6 +150,7 @@ pub fn open(
         auto_rebalance: config.auto_rebalance,
         is_broker: config.is_broker,
         joining: config.joining,
+        snapshot_every_txns: config.snapshot_every_txns,
     };
     let coordination = Coordination::new(machine, Recovered { tree, image, zab }, now);
     Ok(Opened {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use bytes::BytesMut;
+use streamkeeper_base::limits::{CHECKPOINT_BYTES, SNAPSHOT_EVERY_TXNS};
 use streamkeeper_base::{Address, ClusterId, MemberId};
 use streamkeeper_member::broker::{Broker, BrokerConfig, replay};
 use streamkeeper_member::coordination::Coordination;
@@ -144,6 +145,7 @@ fn open_config(config: &AgentConfig, own: &MemberAddress) -> Result<OpenConfig> 
         auto_rebalance: config.rebalance.auto,
         is_broker: true,
         timing: streamkeeper_member::open::Timing::default(),
+        snapshot_every_txns: SNAPSHOT_EVERY_TXNS,
         wal: WalOptions::new(uuid::Uuid::new_v4().as_u128() as u64),
         seed: (random >> 64) as u64 ^ random as u64,
     })
@@ -232,6 +234,7 @@ fn broker_config(config: &AgentConfig) -> BrokerConfig {
         cluster_id: config.cluster_id.replace('-', ""),
         data: config.data_dir.clone(),
         settings: config.broker.clone(),
+        checkpoint_bytes: CHECKPOINT_BYTES,
         seed: uuid::Uuid::new_v4().as_u128() as u64,
     }
 }

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use streamkeeper_base::limits::COMMITTED_WINDOW_TXNS_MAX;
 use streamkeeper_base::{ZabEpoch, Zxid};
 
 use crate::quorum::{Membership, Quorums};
@@ -80,10 +79,12 @@ pub(crate) struct History {
     proposed: VecDeque<(Zxid, Membership)>,
     /// The newest snapshot file's zxid: log records up to it are not needed.
     snapshot: Zxid,
+    /// Delivered entries that are kept for lagging peers.
+    window_txns: usize,
 }
 
 impl History {
-    pub(crate) fn new(snapshot: Zxid, ends: EpochEnds, membership: Membership) -> Self {
+    pub(crate) fn new(snapshot: Zxid, ends: EpochEnds, membership: Membership, window_txns: usize) -> Self {
         Self {
             base: snapshot,
             entries: VecDeque::new(),
@@ -93,6 +94,7 @@ impl History {
             membership,
             proposed: VecDeque::new(),
             snapshot,
+            window_txns,
         }
     }
 
@@ -168,7 +170,7 @@ impl History {
 
     /// Starts anew from a state that the owner installed.
     pub(crate) fn reset(&mut self, snapshot: Zxid, ends: EpochEnds, membership: Membership) {
-        *self = Self::new(snapshot, ends, membership);
+        *self = Self::new(snapshot, ends, membership, self.window_txns);
     }
 
     /// True if the log holds this very entry, or it is the base.
@@ -208,7 +210,7 @@ impl History {
 
     /// Drops delivered entries that no lagging peer is likely to need.
     pub(crate) fn trim(&mut self) {
-        while self.entries.len() > COMMITTED_WINDOW_TXNS_MAX {
+        while self.entries.len() > self.window_txns {
             let Some(front) = self.entries.front() else { return };
             if front.entry.zxid > self.delivered.min(self.snapshot) {
                 return;
@@ -288,7 +290,7 @@ mod tests {
     #[test] // ZOOKEEPER-4925: a hole in the retained window is refused
     #[should_panic(expected = "a hole in the log")]
     fn a_hole_is_refused() {
-        let mut history = History::new(Zxid::ZERO, EpochEnds::default(), Membership::default());
+        let mut history = History::new(Zxid::ZERO, EpochEnds::default(), Membership::default(), 10);
         history.append(Entry { zxid: z(1, 1), payload: Payload::Txn(Bytes::new()) }, 1);
         history.append(Entry { zxid: z(1, 3), payload: Payload::Txn(Bytes::new()) }, 2);
     }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use streamkeeper_base::limits::COMMITTED_WINDOW_TXNS_MAX;
 use streamkeeper_base::{Durable, Instant, MemberId, Random, ZabEpoch, Zxid};
 
 use crate::action::{Action, RoleName};
@@ -41,6 +42,8 @@ pub struct Timing {
     pub vote_resend: Duration,
     /// With a quorum for a candidate, a better vote is awaited this long (ZooKeeper's finalizeWait).
     pub vote_finalize: Duration,
+    /// Delivered transactions that are kept in memory to bring a lagging peer up by DIFF (ZooKeeper's commitLogCount).
+    pub committed_window_txns: usize,
 }
 
 impl Default for Timing {
@@ -51,6 +54,7 @@ impl Default for Timing {
             init_limit: Duration::from_secs(10),
             vote_resend: Duration::from_millis(100),
             vote_finalize: Duration::from_millis(30),
+            committed_window_txns: COMMITTED_WINDOW_TXNS_MAX,
         }
     }
 }
@@ -111,7 +115,7 @@ impl Peer {
     /// The text says why the recovered log contradicts itself.
     pub fn new(config: Config, recovery: Recovery, now: Instant, seed: u64) -> Result<Self, String> {
         let (promised, current, next_ticket) = (recovery.promised, recovery.current, recovery.next_ticket);
-        let history = recovery.into_history(config.bootstrap)?;
+        let history = recovery.into_history(config.bootstrap, config.timing.committed_window_txns)?;
         Ok(Self {
             id: config.id,
             timing: config.timing,

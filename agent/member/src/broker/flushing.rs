@@ -10,8 +10,6 @@ use crate::io::Output;
 
 /// Without much traffic the write-ahead log is released this often.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
-/// With traffic, after that many bytes.
-const CHECKPOINT_BYTES: u64 = 24 * 1024 * 1024;
 
 impl Broker {
     /// Flushes a partition's files; what is durable is told to its replica when they are.
@@ -48,7 +46,7 @@ impl Broker {
 
     /// Begins a checkpoint when it is due: every changed partition is flushed, then older tickets are released.
     pub(super) fn checkpoint(&mut self) {
-        let due = self.appended_since_checkpoint >= CHECKPOINT_BYTES
+        let due = self.appended_since_checkpoint >= self.config.checkpoint_bytes
             || (self.appended_since_checkpoint > 0 && self.clocks.now >= self.checkpoint_at);
         if !due || self.releasing.is_some() {
             return;

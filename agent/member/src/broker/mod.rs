@@ -42,6 +42,8 @@ pub struct BrokerConfig {
     pub data: PathBuf,
     /// Kafka's broker settings under Kafka's names.
     pub settings: BTreeMap<String, String>,
+    /// Bytes appended to the write-ahead log between two checkpoints.
+    pub checkpoint_bytes: u64,
     /// For topic ids.
     pub seed: u64,
 }
@@ -186,6 +188,11 @@ impl Broker {
     /// A partition's replica on this member, for checkers.
     pub fn replica(&self, tp: TopicPartition) -> Option<(&Partition, &PartitionLog)> {
         self.replicas.get(&tp).map(|r| (&r.partition, &r.log))
+    }
+
+    /// All replicas on this member, for checkers.
+    pub fn replicas(&self) -> impl Iterator<Item = (TopicPartition, &Partition, &PartitionLog)> {
+        self.replicas.iter().map(|(tp, r)| (*tp, &r.partition, &r.log))
     }
 
     pub(crate) fn number(&mut self) -> u64 {

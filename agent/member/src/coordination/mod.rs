@@ -29,8 +29,6 @@ use leading::Leading;
 
 /// Kafka's NOT_CONTROLLER: ask again.
 const NOT_CONTROLLER: i16 = 41;
-/// Transactions between two snapshots.
-const SNAPSHOT_EVERY_TXNS: u64 = 50_000;
 /// Touched sessions are told to the leader this often.
 const TOUCH_EVERY: Duration = Duration::from_millis(200);
 /// A member that is not registered asks again this often.
@@ -57,6 +55,8 @@ pub struct Config {
     pub is_broker: bool,
     /// True for a member that joins a running ensemble.
     pub joining: bool,
+    /// Transactions between two snapshots (ZooKeeper's snapCount).
+    pub snapshot_every_txns: u64,
 }
 
 /// What waits for an answer from the quorum leader, or for its own transaction.
@@ -189,6 +189,11 @@ impl Coordination {
     /// The cluster image.
     pub fn image(&self) -> &Arc<ClusterImage> {
         &self.image
+    }
+
+    /// The identity of this member's disk.
+    pub fn incarnation(&self) -> Incarnation {
+        self.config.incarnation
     }
 
     /// Zab, for checkers.
@@ -496,7 +501,7 @@ impl Coordination {
     }
 
     fn maybe_snapshot(&mut self) {
-        if self.txns_since_snapshot < SNAPSHOT_EVERY_TXNS || self.snapshot_under_way.is_some() {
+        if self.txns_since_snapshot < self.config.snapshot_every_txns || self.snapshot_under_way.is_some() {
             return;
         }
         self.txns_since_snapshot = 0;
