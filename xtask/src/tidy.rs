@@ -26,8 +26,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("streamkeeper-wire", &["base"]),
     ("streamkeeper-storage", &["base"]),
     ("streamkeeper-member", &["base", "zab", "tree", "controller", "replica", "group", "wire", "storage"]),
-    ("streamkeeper-node", &["base", "member", "storage", "wire"]),
-    ("streamkeeper-operator", &[]),
+    ("streamkeeper-proto", &[]),
+    ("streamkeeper-node", &["base", "member", "storage", "wire", "proto"]),
+    ("streamkeeper-operator", &["proto"]),
     ("streamkeeper", &["node", "operator"]),
     ("xtask", &[]),
 ];
