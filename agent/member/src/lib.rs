@@ -13,4 +13,5 @@ mod kafka;
 pub mod message;
 pub mod open;
 pub mod record;
+pub mod settings;
 mod zookeeper;

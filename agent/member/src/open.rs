@@ -19,6 +19,7 @@ use streamkeeper_zab::{LogRecord, Membership, Recovery, SnapshotMeta};
 use crate::commit::Committer;
 use crate::coordination::{Config, Coordination, Recovered, decode_state};
 use crate::record::{self, Owner};
+use crate::settings::Settings;
 
 /// What a member must be told to start.
 #[derive(Clone, Debug)]
@@ -35,10 +36,8 @@ pub struct OpenConfig {
     pub bootstrap: Vec<(MemberId, Address)>,
     /// The kernel's boot id: another one than before means that the page cache is gone.
     pub boot_id: String,
-    /// ZooKeeper's tickTime, milliseconds.
-    pub tick_time_ms: i32,
-    /// The 4-letter words that are answered.
-    pub words: Vec<String>,
+    /// ZooKeeper's settings.
+    pub zookeeper: Settings,
     /// True if a skewed assignment is rebalanced without a command.
     pub auto_rebalance: bool,
     /// False for a member that runs ZooKeeper's side alone.
@@ -144,8 +143,7 @@ pub fn open(
         member: config.member,
         incarnation,
         address: config.address.clone(),
-        tick_time_ms: config.tick_time_ms,
-        words: config.words.clone(),
+        zookeeper: config.zookeeper.clone(),
         session_key,
         auto_rebalance: config.auto_rebalance,
         is_broker: config.is_broker,

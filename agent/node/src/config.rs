@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use streamkeeper_member::settings::Settings;
 
 /// Everything one agent must be told. Unknown fields are refused by name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,7 +76,7 @@ pub struct CoordinationConfig {
     pub min_session_timeout_ms: Option<u64>,
     /// ZooKeeper's `maxSessionTimeout` in milliseconds; 20 ticks when absent.
     pub max_session_timeout_ms: Option<u64>,
-    /// ZooKeeper's `maxClientCnxns`: connections from one address; 0 for no limit.
+    /// ZooKeeper's `maxClientCnxns`: connections from one address; 0, the default, for no limit (clients share addresses behind NAT).
     pub max_client_cnxns: u32,
     /// The 4-letter words that are answered; `*` for all.
     pub four_letter_words: Vec<String>,
@@ -87,8 +88,24 @@ impl Default for CoordinationConfig {
             tick_time_ms: 2000,
             min_session_timeout_ms: None,
             max_session_timeout_ms: None,
-            max_client_cnxns: 60,
+            max_client_cnxns: 0,
             four_letter_words: ["srvr", "ruok", "stat", "mntr", "isro"].map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+impl CoordinationConfig {
+    /// What the member is told.
+    pub fn settings(&self) -> Settings {
+        let milliseconds = |ms: u64| i32::try_from(ms).unwrap_or(i32::MAX);
+        let defaults = Settings::new(milliseconds(self.tick_time_ms));
+        let or = |ms: Option<u64>, default: i32| ms.map_or(default, milliseconds);
+        Settings {
+            min_session_timeout_ms: or(self.min_session_timeout_ms, defaults.min_session_timeout_ms),
+            max_session_timeout_ms: or(self.max_session_timeout_ms, defaults.max_session_timeout_ms),
+            max_client_cnxns: self.max_client_cnxns as usize,
+            words: self.four_letter_words.clone(),
+            ..defaults
         }
     }
 }

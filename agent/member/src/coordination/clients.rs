@@ -25,13 +25,17 @@ const UNDER_WAY_MAX: usize = 20_000;
 
 impl Coordination {
     pub(super) fn client_opened(&mut self, connection: ConnectionId, remote: IpAddr) {
+        if !self.addresses.enter(remote, self.config.zookeeper.max_client_cnxns) {
+            return self.out.push(Output::Close { connection });
+        }
         self.clients.insert(connection, Client::new(remote));
     }
 
     pub(super) fn client_closed(&mut self, connection: ConnectionId) {
         self.watches.remove_watcher(connection.0);
-        if let Some(client) = self.clients.remove(&connection)
-            && let Some(session) = client.session()
+        let Some(client) = self.clients.remove(&connection) else { return };
+        self.addresses.leave(client.remote);
+        if let Some(session) = client.session()
             && self.attached.get(&session) == Some(&connection)
         {
             // The session lives on until it times out: its client may come back.
@@ -57,7 +61,7 @@ impl Coordination {
         let Some(client) = self.clients.get(&connection) else { return };
         match (frame, client.stage) {
             (ClientFrame::Word(word), _) => {
-                let text = words::answer(word, &self.facts(), &self.config.words);
+                let text = words::answer(word, &self.facts(), &self.config.zookeeper.words);
                 self.send_client(connection, Bytes::from(text));
                 self.drop_client(connection);
             }
@@ -79,8 +83,7 @@ impl Coordination {
         if request.last_zxid_seen > self.zab.last_delivered().0 {
             return self.drop_client(connection);
         }
-        let tick = self.config.tick_time_ms;
-        let timeout_ms = request.timeout_ms.clamp(tick.saturating_mul(2), tick.saturating_mul(20));
+        let timeout_ms = self.config.zookeeper.session_timeout_ms(request.timeout_ms);
         let Some(client) = self.clients.get_mut(&connection) else { return };
         client.read_only = request.read_only;
         client.stage = Stage::Opening;
@@ -102,7 +105,7 @@ impl Coordination {
     /// High byte: the member; then the time; then a counter. Unique while clocks do not jump back by whole sessions.
     fn new_session(&mut self) -> SessionId {
         self.next_session += 1;
-        let member = i64::from(self.config.member.0 & 0x7F) << 56;
+        let member = i64::from(self.config.member.0 & 0xFF) << 56;
         let time = (self.clocks.wall.0 & 0xFF_FFFF_FFFF) << 16;
         SessionId(member | time | (self.next_session & 0xFFFF))
     }

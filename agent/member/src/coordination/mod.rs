@@ -23,7 +23,8 @@ use streamkeeper_zab::{Action, Event, Membership, RoleName, SnapshotMeta};
 use crate::io::{Clocks, ConnectionId, Input, Link, Output, Ticket};
 use crate::message::{Asker, FromCoordination, Status, ToCoordination};
 use crate::record;
-use crate::zookeeper::connection::Client;
+use crate::settings::Settings;
+use crate::zookeeper::connection::{Addresses, Client};
 use forward::{Request, Response};
 use leading::Leading;
 
@@ -43,10 +44,8 @@ pub struct Config {
     pub incarnation: Incarnation,
     /// Where it is reached.
     pub address: Address,
-    /// ZooKeeper's tickTime, milliseconds: sessions last 2 to 20 of it.
-    pub tick_time_ms: i32,
-    /// The 4-letter words that are answered; `*` for all.
-    pub words: Vec<String>,
+    /// ZooKeeper's settings.
+    pub zookeeper: Settings,
     /// Random bytes: the key of session passwords if this member makes it.
     pub session_key: [u8; 32],
     /// True if a skewed assignment is rebalanced without a command.
@@ -82,6 +81,7 @@ pub struct Coordination {
     image: Arc<ClusterImage>,
     watches: Watches,
     clients: BTreeMap<ConnectionId, Client>,
+    addresses: Addresses,
     /// Which connection of this member serves a session.
     attached: BTreeMap<SessionId, ConnectionId>,
     pending: BTreeMap<u64, Pending>,
@@ -126,6 +126,7 @@ impl Coordination {
             image: Arc::new(recovered.image),
             watches: Watches::default(),
             clients: BTreeMap::new(),
+            addresses: Addresses::default(),
             attached: BTreeMap::new(),
             pending: BTreeMap::new(),
             held_back: BTreeMap::new(),

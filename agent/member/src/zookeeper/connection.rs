@@ -1,6 +1,6 @@
 //! One client connection: its session, its identities, and the queue that keeps its replies in order.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -41,9 +41,36 @@ pub(crate) enum WaitKind {
     Close,
 }
 
+/// How many connections each address has (`maxClientCnxns`).
+#[derive(Debug, Default)]
+pub(crate) struct Addresses(BTreeMap<IpAddr, usize>);
+
+impl Addresses {
+    /// Counts a connection; false if the address has as many as it may. A limit of 0 is none.
+    pub(crate) fn enter(&mut self, remote: IpAddr, limit: usize) -> bool {
+        let count = self.0.entry(remote).or_default();
+        if limit > 0 && *count >= limit {
+            return false;
+        }
+        *count += 1;
+        true
+    }
+
+    /// A counted connection is gone.
+    pub(crate) fn leave(&mut self, remote: IpAddr) {
+        if let Some(count) = self.0.get_mut(&remote) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&remote);
+            }
+        }
+    }
+}
+
 /// One client connection.
 #[derive(Debug)]
 pub(crate) struct Client {
+    pub(crate) remote: IpAddr,
     pub(crate) stage: Stage,
     /// Who the client is: its address, and what it proved.
     pub(crate) who: Vec<Identity>,
@@ -55,6 +82,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(remote: IpAddr) -> Self {
         Self {
+            remote,
             stage: Stage::New,
             who: vec![Identity::new("ip", &remote.to_canonical().to_string())],
             queue: VecDeque::new(),
@@ -67,5 +95,20 @@ impl Client {
             Stage::Open(session) => Some(session),
             Stage::New | Stage::Opening => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test] // NettyServerCnxnFactory: maxClientCnxns per address, 0 for no limit
+    fn an_address_has_a_limit_of_its_own() {
+        let mut addresses = Addresses::default();
+        let (one, other) = (IpAddr::from([1, 1, 1, 1]), IpAddr::from([2, 2, 2, 2]));
+        assert!(addresses.enter(one, 2) && addresses.enter(one, 2) && !addresses.enter(one, 2));
+        assert!(addresses.enter(other, 2), "another address is not affected");
+        addresses.leave(one);
+        assert!(addresses.enter(one, 2) && addresses.enter(one, 0), "0 is no limit");
     }
 }

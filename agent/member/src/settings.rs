@@ -1,0 +1,49 @@
+//! ZooKeeper's settings of one member, under ZooKeeper's names. Where they come from (an agent's file, a `zoo.cfg`) is the shell's.
+//!
+//! Read first: [`Settings`].
+
+/// ZooKeeper's settings of one member.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `tickTime`, milliseconds.
+    pub tick_time_ms: i32,
+    /// `minSessionTimeout`, milliseconds.
+    pub min_session_timeout_ms: i32,
+    /// `maxSessionTimeout`, milliseconds.
+    pub max_session_timeout_ms: i32,
+    /// `maxClientCnxns`: connections from one address; 0 for no limit.
+    pub max_client_cnxns: usize,
+    /// `4lw.commands.whitelist`: the 4-letter words that are answered; `*` for all.
+    pub words: Vec<String>,
+}
+
+impl Settings {
+    /// ZooKeeper's defaults for a `tickTime`: sessions last 2 to 20 ticks.
+    pub fn new(tick_time_ms: i32) -> Self {
+        Self {
+            tick_time_ms,
+            min_session_timeout_ms: tick_time_ms.saturating_mul(2),
+            max_session_timeout_ms: tick_time_ms.saturating_mul(20),
+            max_client_cnxns: 60,
+            words: vec!["srvr".to_owned()],
+        }
+    }
+
+    /// The timeout that a client gets for the one it asks for.
+    pub(crate) fn session_timeout_ms(&self, asked_ms: i32) -> i32 {
+        asked_ms.max(self.min_session_timeout_ms).min(self.max_session_timeout_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test] // ZooKeeperServer.getMinSessionTimeout, getMaxSessionTimeout
+    fn a_session_lasts_2_to_20_ticks() {
+        let settings = Settings::new(2000);
+        let granted: Vec<i32> =
+            [-1, 0, 4000, 10_000, i32::MAX].map(|t| settings.session_timeout_ms(t)).into();
+        assert_eq!(granted, [4000, 4000, 4000, 10_000, 40_000]);
+    }
+}
