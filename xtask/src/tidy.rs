@@ -30,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("streamkeeper-node", &["base", "member", "storage", "wire", "proto"]),
     ("streamkeeper-operator", &["proto"]),
     ("streamkeeper", &["node", "operator"]),
+    ("streamkeeper-bench", &["base", "wire"]),
     ("xtask", &[]),
 ];
 
