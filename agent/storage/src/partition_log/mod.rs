@@ -38,6 +38,9 @@ use segment::Segment;
 /// Bytes of recent appends that are kept as they came, so that tail reads cost no system call.
 const TAIL_BYTES_MAX: usize = 512 * 1024;
 
+/// What the directory of a log that is being deleted is called besides.
+const GONE: &str = "gone";
+
 /// Sizes and times of one log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogConfig {
@@ -71,8 +74,8 @@ pub enum Trust {
     /// The process died or stopped under the same kernel: what was written is there. Only what the index does
     /// not cover yet is read, so the time does not grow with the data.
     PageCache,
-    /// Power may have gone: every batch above the durable end is checked, and the log is cut at the first bad
-    /// one.
+    /// Power may have gone: every batch above the durable end is checked, the log is cut at the first bad one,
+    /// and what is left is durable.
     Nothing,
 }
 
@@ -335,15 +338,25 @@ impl PartitionLog {
         self.start_segment(end).map_err(|error| self.io(error))
     }
 
-    /// Deletes the log with all its files. Nothing may be done with it after that.
+    /// Deletes the log with all its files. It is gone as a whole or not at all: a crash in the middle leaves
+    /// garbage under another name, see [`remove_garbage`].
     ///
     /// # Errors
     /// As the disk.
     pub fn delete(self) -> Result<(), LogError> {
-        let gone = self.disk.remove_dir_all(&self.dir);
-        let synced =
-            gone.and_then(|()| self.dir.parent().map_or(Ok(()), |parent| self.disk.sync_dir(parent)));
-        synced.map_err(|source| LogError::Io { path: self.dir.clone(), source })
+        self.remove_files().map_err(|error| self.io(error))
+    }
+
+    fn remove_files(&self) -> io::Result<()> {
+        let gone = self.dir.with_added_extension(GONE);
+        if self.disk.exists(&gone) {
+            self.disk.remove_dir_all(&gone)?;
+        }
+        self.disk.rename(&self.dir, &gone)?;
+        if let Some(parent) = self.dir.parent() {
+            self.disk.sync_dir(parent)?;
+        }
+        self.disk.remove_dir_all(&gone)
     }
 
     /// The snapshots of producer state that stand beside the segments.
@@ -387,6 +400,15 @@ impl PartitionLog {
         }
         self.io(error)
     }
+}
+
+/// Removes what interrupted deletions left among the logs of a directory.
+///
+/// # Errors
+/// As the disk.
+pub fn remove_garbage(disk: &dyn Disk, parent: &Path) -> io::Result<()> {
+    let is_garbage = |path: &PathBuf| path.extension().is_some_and(|extension| extension == GONE);
+    disk.list(parent)?.iter().filter(|path| is_garbage(path)).try_for_each(|path| disk.remove_dir_all(path))
 }
 
 /// Epochs only rise; the first record of each is noted. An epoch without records gives way to the next one.
