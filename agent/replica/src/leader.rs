@@ -430,10 +430,9 @@ fn common_end(
     let end_of = |list: &[(LeaderEpoch, Offset)], index: usize, end: Offset| {
         list.get(index + 1).map_or(end, |(_, s)| *s)
     };
-    for (index, (epoch, start)) in theirs.iter().enumerate().rev() {
-        if let Some(position) =
-            ours.iter().position(|(known, known_start)| known == epoch && known_start == start)
-        {
+    for (index, (epoch, _)) in theirs.iter().enumerate().rev() {
+        // Its begin may differ: either log may have been deleted up to somewhere inside of it.
+        if let Some(position) = ours.iter().position(|(known, _)| known == epoch) {
             return end_of(ours, position, our_end).min(end_of(theirs, index, their_end));
         }
     }
@@ -456,6 +455,10 @@ mod unit {
             (e(&[(0, 0), (2, 8)]), 12, e(&[(0, 0), (1, 9)]), 11, 8),
             (e(&[(0, 0), (2, 8)]), 12, e(&[(0, 0), (2, 8)]), 14, 12),
             (e(&[(3, 0)]), 5, e(&[(1, 0)]), 4, 0),
+            // Found by reading: a log that begins inside an epoch had nothing in common with its leader's, at every new link.
+            (e(&[(0, 0), (2, 8)]), 20, e(&[(2, 12)]), 15, 15),
+            (e(&[(2, 18), (3, 30)]), 40, e(&[(2, 8)]), 25, 25),
+            (e(&[(2, 18)]), 40, e(&[(2, 8)]), 10, 10),
             (e(&[(3, 0)]), 5, e(&[]), 0, 0),
         ];
         for (ours, our_end, theirs, their_end, expected) in cases {
