@@ -7,6 +7,9 @@ pub const PARTITION_APPEND: u8 = 2;
 /// A partition was cut at an offset: the broker replays it.
 pub const PARTITION_TRUNCATE: u8 = 3;
 
+/// A partition left this member with its files: what was written about it before is void.
+pub const PARTITION_GONE: u8 = 4;
+
 /// Which machine a record belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
@@ -20,7 +23,7 @@ pub enum Owner {
 pub fn owner(kind: u8) -> Option<Owner> {
     match kind {
         ZAB => Some(Owner::Coordination),
-        PARTITION_APPEND | PARTITION_TRUNCATE => Some(Owner::Broker),
+        PARTITION_APPEND | PARTITION_TRUNCATE | PARTITION_GONE => Some(Owner::Broker),
         _ => None,
     }
 }

@@ -351,7 +351,7 @@ impl CoordinationThread {
             dirty_links: std::collections::BTreeSet::new(),
             machine: self.machine,
         };
-        hub.run().await
+        hub.run().await.map(drop)
     }
 }
 
@@ -481,7 +481,9 @@ impl BrokerThread {
             dirty_clients: std::collections::BTreeSet::new(),
             dirty_links: std::collections::BTreeSet::new(),
         };
-        hub.run().await
+        let mut machine = hub.run().await?;
+        // The disk may be noted as closed in good order only when the files hold everything.
+        machine.close().map_err(|error| error.to_string())
     }
 }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use streamkeeper_base::batch;
 use streamkeeper_base::{MemberId, Offset};
 
+use crate::high_watermark::Progress;
 use crate::message::Message;
 use crate::partition::{Action, LogView, Partition, Role};
 
@@ -32,8 +33,12 @@ impl Partition {
         if !self.follows(from) || (!restart && to > log.end()) {
             return;
         }
-        self.own.received = to;
-        self.own.durable = if restart { to } else { self.own.durable.min(to) };
+        if restart {
+            self.durable.restart(to);
+        } else {
+            self.durable.cut(to);
+        }
+        self.own = Progress { received: to, durable: self.durable.end() };
         self.high_watermark = self.high_watermark.min(to);
         self.out.push(Action::Truncate { to, restart });
         self.report_progress();

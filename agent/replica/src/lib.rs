@@ -3,6 +3,7 @@
 //! Must not know: the log's files, sockets, other partitions. Read first: [`Event`], [`Action`], then [`high_watermark`].
 #![forbid(unsafe_code)]
 
+mod durable_end;
 mod follower;
 pub mod high_watermark;
 mod leader;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use streamkeeper_base::{Durable, Instant, LeaderEpoch, MemberId, Offset, PartitionEpoch};
 
+use crate::durable_end::DurableEnd;
 use crate::high_watermark::Progress;
 use crate::leader::Leader;
 use crate::message::Message;
@@ -48,8 +49,10 @@ pub enum Event {
         /// When to give up.
         deadline: Instant,
     },
-    /// A flush covers everything below. Only storage can make the token.
+    /// A flush of the log's files covers everything below. Only storage can make the token.
     Persisted(Durable<Offset>),
+    /// The write-ahead log holds the records from the first offset up to the second.
+    Logged(Durable<(Offset, Offset)>),
     /// A peer said something about this partition.
     Received {
         /// Who.
@@ -162,6 +165,7 @@ pub struct Partition {
     pub(crate) assignment: Assignment,
     pub(crate) role: Role,
     pub(crate) own: Progress,
+    pub(crate) durable: DurableEnd,
     pub(crate) high_watermark: Offset,
     pub(crate) now: Instant,
     pub(crate) lag_max: Duration,
@@ -179,6 +183,7 @@ impl Partition {
             assignment: Assignment { leader_epoch: LeaderEpoch(-1), ..Assignment::default() },
             role: Role::Idle,
             own: Progress { received: end, durable: durable.min(end) },
+            durable: DurableEnd::new(durable.min(end)),
             high_watermark: log.start(),
             now: Instant::ZERO,
             lag_max,
@@ -196,7 +201,15 @@ impl Partition {
             Event::Appended { request, at, end, batches, deadline } => {
                 self.appended(request, at, end, &batches, deadline);
             }
-            Event::Persisted(end) => self.persisted(end),
+            Event::Persisted(end) => {
+                self.durable.flushed(end.get());
+                self.persisted();
+            }
+            Event::Logged(range) => {
+                let (from, to) = range.get();
+                self.durable.logged(from, to);
+                self.persisted();
+            }
             Event::Received { from, message } => self.received(from, message, log),
             Event::FollowerUp(member) => self.follower_up(member),
             Event::FollowerDown(member) => self.follower_down(member),
@@ -282,8 +295,8 @@ impl Partition {
         }
     }
 
-    fn persisted(&mut self, end: Durable<Offset>) {
-        self.own.durable = self.own.durable.max(end.get().min(self.own.received));
+    fn persisted(&mut self) {
+        self.own.durable = self.durable.end().min(self.own.received);
         match self.role {
             Role::Leading(_) => self.advance(),
             Role::Following => self.report_progress(),

@@ -29,6 +29,8 @@ use crate::kafka::pending::{AdminBatch, ParkedFetch, PendingCommand, PendingProd
 use crate::message::{Asker, FromCoordination, ToCoordination};
 use streamkeeper_wire::kafka::generated::delete_groups_response::DeleteGroupsResponse;
 
+use flushing::Checkpoint;
+use replay::RecoveredLog;
 pub use replay::{RecoveredLogs, replay};
 
 /// What a member's broker must be told.
@@ -70,7 +72,7 @@ pub(crate) struct Replica {
     pub(crate) producers: Producers,
     /// A flush of its files under way.
     pub(crate) flushing: Option<FlushPoint>,
-    /// The last append that only the write-ahead log holds for sure.
+    /// The write-ahead log knows something that no flush of the files, finished or under way, covers.
     pub(crate) dirty: bool,
     pub(crate) bytes_max: usize,
 }
@@ -84,17 +86,18 @@ pub struct Broker {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) image: Arc<ClusterImage>,
     pub(crate) replicas: BTreeMap<TopicPartition, Replica>,
-    pub(crate) recovered: BTreeMap<TopicPartition, PartitionLog>,
+    recovered: BTreeMap<TopicPartition, RecoveredLog>,
+    /// Partitions whose files are gone while the write-ahead log may still tell of them.
+    voided: BTreeSet<TopicPartition>,
     pub(crate) trust_page_cache: bool,
     pub(crate) clients: BTreeMap<ConnectionId, KafkaClient>,
     /// Followers that this member's links reach.
     pub(crate) followers: BTreeSet<MemberId>,
     next_ticket: Ticket,
     /// What becomes durable with which ticket.
-    in_wal: VecDeque<(Ticket, TopicPartition, Offset)>,
+    in_wal: VecDeque<(Ticket, TopicPartition, Offset, Offset)>,
     flush_tokens: BTreeMap<u64, TopicPartition>,
-    /// Tickets that a checkpoint under way will release, and the partitions it still waits for.
-    releasing: Option<(Ticket, BTreeSet<TopicPartition>)>,
+    releasing: Option<Checkpoint>,
     checkpoint_at: Instant,
     appended_since_checkpoint: u64,
     pub(crate) next_number: u64,
@@ -127,6 +130,7 @@ impl Broker {
             image: Arc::new(ClusterImage::default()),
             replicas: BTreeMap::new(),
             recovered: recovered.logs,
+            voided: recovered.voided,
             trust_page_cache: recovered.trust_page_cache,
             clients: BTreeMap::new(),
             followers: BTreeSet::new(),
@@ -246,12 +250,18 @@ impl Broker {
     }
 
     fn persisted(&mut self, ticket: Durable<Ticket>) {
-        let mut reached: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
-        while let Some((_, tp, end)) = self.in_wal.pop_front_if(|(at, _, _)| *at <= ticket.get()) {
-            reached.insert(tp, end);
+        let mut reached: BTreeMap<TopicPartition, Vec<(Offset, Offset)>> = BTreeMap::new();
+        while let Some((_, tp, from, to)) = self.in_wal.pop_front_if(|(at, ..)| *at <= ticket.get()) {
+            let ranges = reached.entry(tp).or_default();
+            match ranges.last_mut() {
+                Some((_, end)) if *end == from => *end = to,
+                Some(_) | None => ranges.push((from, to)),
+            }
         }
-        for (tp, end) in reached {
-            self.step(tp, Event::Persisted(Durable::flushed(end)));
+        for (tp, ranges) in reached {
+            for range in ranges {
+                self.step(tp, Event::Logged(Durable::flushed(range)));
+            }
         }
     }
 

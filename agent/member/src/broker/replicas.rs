@@ -13,7 +13,7 @@ use streamkeeper_controller::{ClusterImage, Command, Topic, topic_value};
 use streamkeeper_replica::{Action, Assignment, Event, LogView, Message, Partition, Producers};
 use streamkeeper_storage::partition_log::{LogConfig, LogError, PartitionLog, Trust};
 
-use super::{Broker, Replica};
+use super::{Broker, RecoveredLog, Replica};
 use crate::io::{Link, Output};
 use crate::kafka::pending::PendingCommand;
 use crate::record;
@@ -86,12 +86,12 @@ impl Broker {
             replica.bytes_max = bytes_max;
             return true;
         }
-        let opened = match self.recovered.remove(&tp) {
-            Some(log) => Ok(log),
-            None => self.open_log(tp),
+        let (opened, dirty) = match self.recovered.remove(&tp) {
+            Some(recovered) => (Ok(recovered), true),
+            None => (self.open_log(tp), false),
         };
-        let mut log = match opened {
-            Ok(log) => log,
+        let RecoveredLog { mut log, durable } = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 let reason = format!("partition {tp} of {} cannot be opened: {error}", topic.name);
                 self.out.push(Output::Fatal { reason });
@@ -102,17 +102,19 @@ impl Broker {
         let lag = Duration::from_millis(
             u64::try_from(self.config.number("replica.lag.time.max.ms")).unwrap_or(1000),
         );
-        // What the write-ahead log replayed is on disk there; the rest of the log was flushed, or is in the page cache of a
-        // machine that did not go down.
-        let durable = if self.trust_page_cache { log.end() } else { log.durable_end().get() };
         let mut partition = Partition::new(self.config.member, &View(&log), durable, lag);
         let mut actions = Vec::new();
         for follower in self.followers.clone() {
             partition.handle(self.clocks.now, Event::FollowerUp(follower), &View(&log), &mut actions);
         }
         let producers = rebuild_producers(&log);
-        let replica = Replica { partition, log, producers, flushing: None, dirty: false, bytes_max };
+        // A killed process leaves a tail in the page cache that no flush covers.
+        let behind = durable < log.end();
+        let replica = Replica { partition, log, producers, flushing: None, dirty, bytes_max };
         self.replicas.insert(tp, replica);
+        if behind {
+            self.flush_segment(tp);
+        }
         self.carry_out(tp, actions);
         true
     }
@@ -121,16 +123,22 @@ impl Broker {
         self.config.data.join("topics").join(tp.topic.to_string()).join(tp.partition.to_string())
     }
 
-    pub(super) fn open_log(&self, tp: TopicPartition) -> Result<PartitionLog, LogError> {
+    fn open_log(&mut self, tp: TopicPartition) -> Result<RecoveredLog, LogError> {
+        if self.voided.remove(&tp) {
+            self.wal(record::PARTITION_GONE, vec![prefix(tp)]);
+        }
         let trust = if self.trust_page_cache { Trust::PageCache } else { Trust::Nothing };
-        PartitionLog::open(self.disk.clone(), &self.log_dir(tp), LogConfig::default(), trust)
+        let log = PartitionLog::open(self.disk.clone(), &self.log_dir(tp), LogConfig::default(), trust)?;
+        Ok(RecoveredLog { durable: log.durable_end().get(), log })
     }
 
     /// The topic is gone, or its partition moved away: so do the files.
     fn close_replica(&mut self, tp: TopicPartition) {
         let Some(replica) = self.replicas.remove(&tp) else { return };
         self.coordinator_lost(tp);
-        self.in_wal.retain(|(_, of, _)| *of != tp);
+        self.in_wal.retain(|(_, of, ..)| *of != tp);
+        self.voided.insert(tp);
+        self.checkpointed(tp);
         if let Err(error) = replica.log.delete() {
             // Nothing refers to the files any more; they only take room.
             let _ = error;
@@ -140,6 +148,7 @@ impl Broker {
     /// Appends a leader's batches, whose offsets are assigned; they are in the page cache when this returns.
     pub(crate) fn append(&mut self, tp: TopicPartition, batches: &Bytes) -> Result<Offset, LogError> {
         let Some(replica) = self.replicas.get_mut(&tp) else { return Ok(Offset::ZERO) };
+        let from = replica.log.end();
         replica.log.append(batches)?;
         for (_, header) in batch::headers(batches) {
             replica.producers.record(&header);
@@ -148,7 +157,7 @@ impl Broker {
         let end = replica.log.end();
         if batches.len() < WAL_INLINE_BATCH_BYTES_MAX {
             let ticket = self.wal(record::PARTITION_APPEND, vec![prefix(tp), batches.clone()]);
-            self.in_wal.push_back((ticket, tp, end));
+            self.in_wal.push_back((ticket, tp, from, end));
         } else {
             self.flush_segment(tp);
         }
@@ -240,7 +249,13 @@ impl Broker {
         let mut payload = BytesMut::from(&prefix(tp)[..]);
         payload.put_i64(to.0);
         payload.put_u8(u8::from(restart));
-        self.in_wal.retain(|(_, of, end)| *of != tp || *end <= to);
+        let kept = if restart { Offset::ZERO } else { to };
+        self.in_wal.retain_mut(|(_, of, from, end)| {
+            if *of == tp {
+                *end = kept.min(*end);
+            }
+            *of != tp || *from < *end
+        });
         self.wal(record::PARTITION_TRUNCATE, vec![payload.freeze()]);
     }
 

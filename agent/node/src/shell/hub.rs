@@ -101,8 +101,8 @@ pub(crate) struct Hub<M: Machine> {
 }
 
 impl<M: Machine> Hub<M> {
-    /// Runs until it is told to stop, or the machine finds that it must not go on.
-    pub(crate) async fn run(mut self) -> Result<(), String> {
+    /// Runs until it is told to stop, and gives the machine back; the error is a machine that found that it must not go on.
+    pub(crate) async fn run(mut self) -> Result<M, String> {
         let mut ticker = tokio::time::interval(self.tick);
         ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -111,7 +111,7 @@ impl<M: Machine> Hub<M> {
                 () = wake.notified() => {}
                 event = self.remote.recv() => {
                     if !self.handle_remote(event) {
-                        return Ok(());
+                        return Ok(self.machine);
                     }
                 }
                 _ = ticker.tick() => self.feed(Input::Tick),
@@ -119,7 +119,7 @@ impl<M: Machine> Hub<M> {
             for _ in 0..INPUTS_PER_TURN {
                 let Ok(event) = self.remote.try_recv() else { break };
                 if !self.handle_remote(Some(event)) {
-                    return Ok(());
+                    return Ok(self.machine);
                 }
             }
             self.drain_inbox();

@@ -67,6 +67,15 @@ pub(super) fn open(
         // removed.
         let end = log.end();
         log.active().log().sync_data().map_err(io)?;
+        if trust == Trust::Nothing {
+            // What reads back now came from the disk.
+            let sealed = log.sealed;
+            for segment in log.segments.iter().filter(|s| s.end > sealed) {
+                segment.log().sync_data().map_err(io)?;
+            }
+            log.disk.sync_dir(dir).map_err(io)?;
+            log.durable = end;
+        }
         log.checkpoint_durable_at(end)
             .and_then(|()| Checkpoint::forget_buffered(&*log.disk, dir))
             .map_err(io)?;
