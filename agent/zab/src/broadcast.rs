@@ -94,7 +94,19 @@ impl Peer {
                 membership.members.remove(id);
             }
         }
-        if membership.voters().next().is_none() { Err(ProposeError::LastVoter) } else { Ok(membership) }
+        if membership.voters().next().is_none() {
+            return Err(ProposeError::LastVoter);
+        }
+        let loses_a_vote = self.history.membership().voters().any(|id| !membership.is_voter(id));
+        if loses_a_vote && !membership.is_quorum(&self.synced_with_self()) {
+            return Err(ProposeError::NoMajority);
+        }
+        Ok(membership)
+    }
+
+    /// This leader and the learners that have its history.
+    fn synced_with_self(&self) -> BTreeSet<MemberId> {
+        self.synced_learners().into_iter().chain([self.id]).collect()
     }
 
     fn is_caught_up(&self, id: MemberId) -> bool {
@@ -327,10 +339,22 @@ impl Peer {
         }
     }
 
+    /// The lead goes to a caught-up voter; this member goes on as its follower.
+    pub(crate) fn give_lead(&mut self) {
+        let now = self.now;
+        let Role::Leading(leader) = &mut self.role else { return };
+        if leader.phase == Phase::Broadcasting && !self.leaving {
+            leader.handing_over_since.get_or_insert(now);
+            self.continue_hand_over();
+        }
+    }
+
     fn continue_hand_over(&mut self) {
         let (now, last, id) = (self.now, self.history.last(), self.id);
         let membership = self.history.membership();
-        let Role::Leading(leader) = &self.role else { return };
+        let must_go = self.stopping || !membership.is_voter(id);
+        let others = membership.voters().any(|peer| peer != id);
+        let Role::Leading(leader) = &mut self.role else { return };
         let Some(since) = leader.handing_over_since else { return };
         let successor = leader
             .acked
@@ -339,9 +363,11 @@ impl Peer {
             .map(|(peer, _)| *peer)
             .find(|peer| leader.learners.get(peer).is_some_and(|l| l.stage == Stage::UpToDate));
         let settled = self.history.committed() == last;
-        let others = membership.voters().any(|peer| peer != id);
-        if (successor.is_some() && settled) || !others || now.since(since) > HAND_OVER_PATIENCE {
+        let in_vain = !others || now.since(since) > HAND_OVER_PATIENCE;
+        if (successor.is_some() && settled) || (in_vain && must_go) {
             self.leave(successor);
+        } else if in_vain {
+            leader.handing_over_since = None;
         }
     }
 
@@ -351,6 +377,7 @@ impl Peer {
             learners.into_iter().for_each(|to| self.send(to, Message::Leaving { successor }));
         }
         self.leaving = self.stopping;
+        self.deferring = successor.map(|id| (id, self.now + self.timing.sync_limit));
         self.look("leaving");
         if self.leaving {
             self.out.push(Action::HandedOver);

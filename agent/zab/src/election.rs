@@ -23,6 +23,8 @@ pub(crate) struct Election {
     /// When a quorum for the vote was first seen complete.
     quorum_since: Option<Instant>,
     resend_at: Instant,
+    /// Since when the vote names a member that this one has no link to.
+    unreachable_since: Option<Instant>,
     /// FollowerInfo of peers that decided for this one before it did.
     pub(crate) early: BTreeMap<MemberId, ZabEpoch>,
     started: bool,
@@ -35,6 +37,7 @@ impl Election {
             votes: BTreeMap::new(),
             quorum_since: None,
             resend_at: now,
+            unreachable_since: None,
             early: BTreeMap::new(),
             started: false,
         }
@@ -63,7 +66,15 @@ impl Peer {
 
     fn own_vote(&self) -> Option<Vote> {
         let is_candidate = self.history.quorums().is_voter(self.id) && !self.leaving;
-        is_candidate.then(|| Vote { epoch: self.rank_epoch(), zxid: self.history.last(), id: self.id })
+        let id = self.deferred_to().unwrap_or(self.id);
+        is_candidate.then(|| Vote { epoch: self.rank_epoch(), zxid: self.history.last(), id })
+    }
+
+    /// Whom a leader that gave the lead away votes for, as long as that one may still take it: else a tie could go back to it.
+    fn deferred_to(&self) -> Option<MemberId> {
+        let (id, until) = self.deferring?;
+        let fit = self.now < until && self.links.contains(&id) && self.history.quorums().is_voter(id);
+        fit.then_some(id)
     }
 
     /// The epoch part of this peer's rank. A log that holds a prefix of an epoch's transactions holds that epoch's whole initial
@@ -209,6 +220,19 @@ impl Peer {
         self.send(leader, Message::FollowerInfo { promised: self.promised });
     }
 
+    /// A candidate that died while everyone voted for it would be waited for without end: another round forgets it.
+    fn is_vote_in_vain(&mut self) -> bool {
+        let (own, now) = (self.id, self.now);
+        let Role::Looking(election) = &mut self.role else { return false };
+        let reachable = election.vote.is_none_or(|vote| vote.id == own || self.links.contains(&vote.id));
+        if reachable {
+            election.unreachable_since = None;
+            return false;
+        }
+        let since = *election.unreachable_since.get_or_insert(now);
+        now.since(since) >= self.timing.vote_resend * 2
+    }
+
     pub(crate) fn tick_looking(&mut self) {
         if self.installing.is_some() || self.leaving {
             return;
@@ -220,6 +244,9 @@ impl Peer {
         if self.now >= election.resend_at {
             election.resend_at = self.now + self.timing.vote_resend;
             self.notify_all();
+        }
+        if self.is_vote_in_vain() {
+            return self.start_election(None);
         }
         self.check_votes();
     }

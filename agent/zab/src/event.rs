@@ -43,6 +43,8 @@ pub enum Event {
     SnapshotTaken(Zxid),
     /// SIGTERM: give the lead to a caught-up voter, then take no part any more.
     HandOver,
+    /// Give the lead to a caught-up voter and follow it; nothing happens if there is none, or if this member does not lead.
+    GiveLead,
 }
 
 /// A change of the ensemble, one at a time, through the log (joint quorums until it is committed).
@@ -84,4 +86,9 @@ pub enum ProposeError {
     /// The change would leave no voter. Not retriable.
     #[error("the last voter cannot be demoted or removed")]
     LastVoter,
+    /// The voters that would remain are no majority that is up to date: nothing could be committed after the change.
+    #[error(
+        "the voters that would remain are no majority that is up to date; wait until more of them are, or promote others first"
+    )]
+    NoMajority,
 }

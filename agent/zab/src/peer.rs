@@ -103,6 +103,8 @@ pub struct Peer {
     pub(crate) installing: Option<SnapshotMeta>,
     /// The process stops once the lead is handed over.
     pub(crate) stopping: bool,
+    /// Whom this member votes for after it gave the lead away, and until when.
+    pub(crate) deferring: Option<(MemberId, Instant)>,
     /// This member left: it takes no part any more.
     pub(crate) leaving: bool,
     pub(crate) out: Vec<Action>,
@@ -132,6 +134,7 @@ impl Peer {
             reported: (RoleName::Looking, None, ZabEpoch(0)),
             installing: None,
             stopping: false,
+            deferring: None,
             leaving: false,
             out: Vec::new(),
             history,
@@ -154,6 +157,7 @@ impl Peer {
             Event::SnapshotInstalled(zxid) => self.snapshot_installed(zxid),
             Event::SnapshotTaken(zxid) => self.snapshot_taken(zxid),
             Event::HandOver => self.hand_over(),
+            Event::GiveLead => self.give_lead(),
         }
         self.check();
         std::mem::swap(&mut self.out, out);
@@ -213,6 +217,11 @@ impl Peer {
     /// The ensemble as of everything delivered.
     pub fn membership(&self) -> &Membership {
         self.history.membership()
+    }
+
+    /// True while a membership change is logged and not committed.
+    pub fn is_changing(&self) -> bool {
+        self.history.is_changing()
     }
 
     /// Voters and observers that follow this leader and are up to date; empty unless it leads.

@@ -47,6 +47,22 @@ impl Membership {
         self.members.get(&id).is_some_and(|m| m.role == MemberRole::Voter)
     }
 
+    /// How many members vote if nobody says otherwise: 1 of 1 or 2, 3 of 3 or 4, 5 of 5 and more. More than 5 make writes slower and
+    /// survive hardly more.
+    pub fn voters_by_default(members: usize) -> usize {
+        match members {
+            0..=2 => 1,
+            3..=4 => 3,
+            _ => 5,
+        }
+    }
+
+    /// How many of the set's voters may fail before the set is no quorum; `None` if it is none now.
+    pub fn margin(&self, set: &BTreeSet<MemberId>) -> Option<usize> {
+        let needed = self.voters().count() / 2 + 1;
+        self.voters().filter(|id| set.contains(id)).count().checked_sub(needed)
+    }
+
     /// True if more than half of the voters are in the set. Never true without voters.
     pub fn is_quorum(&self, set: &BTreeSet<MemberId>) -> bool {
         let total = self.voters().count();
@@ -105,6 +121,15 @@ mod tests {
         assert!(!ensemble(&[1, 2]).is_quorum(&set(&[1])));
         assert!(!ensemble(&[1, 2, 3]).is_quorum(&set(&[1, 7, 8])), "strangers do not count");
         assert!(!Membership::default().is_quorum(&set(&[1])));
+    }
+
+    #[test]
+    fn the_margin_is_what_may_fail() {
+        let five = ensemble(&[1, 2, 3, 4, 5]);
+        assert_eq!(five.margin(&set(&[1, 2, 3, 4, 5])), Some(2));
+        assert_eq!(five.margin(&set(&[1, 2, 3, 9])), Some(0));
+        assert_eq!(five.margin(&set(&[1, 2])), None);
+        assert_eq!([1, 2, 3, 4, 5, 9].map(Membership::voters_by_default), [1, 1, 3, 3, 5, 5]);
     }
 
     #[test]

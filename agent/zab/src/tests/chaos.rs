@@ -60,7 +60,12 @@ fn chaos_step(net: &mut Net, voters: i32, power_cuts: bool) {
             }
         }
         40..=59 => net.flush(any),
-        60..=64 => net.run(Duration::from_millis(20)),
+        60..=63 => net.run(Duration::from_millis(20)),
+        64 => {
+            if let Some(leader) = net.leader() {
+                net.feed(leader, crate::Event::GiveLead);
+            }
+        }
         _ => {
             net.now = net.now + Duration::from_micros(net.random.below(3000));
             for (from, to) in net.links.keys().copied().collect::<Vec<_>>() {

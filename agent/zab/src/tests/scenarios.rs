@@ -184,6 +184,21 @@ fn the_last_voter_stays() {
 }
 
 #[test]
+fn a_candidate_that_dies_during_the_election_is_not_waited_for() {
+    let mut net = Net::new(3, 0, 1);
+    [0, 1, 2].map(m).into_iter().for_each(|id| net.feed(id, Event::Tick));
+    for voter in [m(0), m(1)] {
+        while net.deliver_one(m(2), voter) {}
+    }
+    net.crash(m(2), false);
+    net.run(SETTLE);
+    let leader = net.leader().expect("two of three elect one of them");
+    net.propose(leader).expect("it leads");
+    net.run(SETTLE);
+    net.assert_converged();
+}
+
+#[test]
 fn a_leader_that_stops_hands_over_without_losing_time() {
     let mut net = settled(3, 0);
     net.propose(m(2)).expect("it leads");
@@ -194,6 +209,73 @@ fn a_leader_that_stops_hands_over_without_losing_time() {
     assert_ne!(successor, m(2));
     net.propose(successor).expect("it leads");
     net.crash(m(2), false);
+    net.run(SETTLE);
+    net.assert_converged();
+}
+
+#[test]
+fn a_leader_that_gives_the_lead_away_follows_its_successor() {
+    let mut net = settled(3, 0);
+    net.propose(m(2)).expect("it leads");
+    net.run(Duration::from_millis(50));
+    net.feed(m(2), Event::GiveLead);
+    net.run(Duration::from_millis(100));
+    // Its id is the greatest, so that every tie would go back to it.
+    let successor = net.leader().expect("a successor leads at once");
+    assert_ne!(successor, m(2));
+    assert_eq!(net.peer(m(2)).role(), RoleName::Following);
+    net.propose(successor).expect("it leads");
+    net.run(SETTLE);
+    net.assert_converged();
+    net.crash(successor, false);
+    net.run(SETTLE);
+    assert_eq!(net.leader(), Some(m(2)), "later it may lead again");
+}
+
+#[test]
+fn a_lead_that_nobody_can_take_stays() {
+    let mut net = settled(1, 0);
+    net.feed(m(0), Event::GiveLead);
+    net.propose(m(0)).expect("there is nobody else");
+    let mut net = settled(3, 0);
+    for other in [m(0), m(1)] {
+        net.set_cut(m(2), other, true);
+    }
+    net.feed(m(2), Event::GiveLead);
+    net.set_cut(m(2), m(0), false);
+    net.set_cut(m(2), m(1), false);
+    net.run(Duration::from_secs(3));
+    let leader = net.leader().expect("someone leads");
+    net.propose(leader).expect("it leads");
+    net.run(SETTLE);
+    net.assert_converged();
+}
+
+#[test]
+fn a_vote_is_given_up_only_if_a_majority_remains_that_is_up_to_date() {
+    let mut net = settled(3, 0);
+    net.crash(m(0), false);
+    net.run(SETTLE);
+    assert_eq!(net.change(&MembershipChange::Demote(m(1))), Err(ProposeError::NoMajority));
+    assert_eq!(net.change(&MembershipChange::Remove(m(2))), Err(ProposeError::NoMajority));
+    net.change(&MembershipChange::Demote(m(0))).expect("two of two remain");
+    net.run(SETTLE);
+    net.propose(m(2)).expect("it leads");
+    net.start(m(0));
+    net.run(SETTLE);
+    assert_eq!(net.peer(m(0)).role(), RoleName::Observing);
+    net.assert_converged();
+}
+
+#[test]
+fn a_demoted_leader_gives_the_lead_away_and_observes() {
+    let mut net = settled(3, 0);
+    net.change(&MembershipChange::Demote(m(2))).expect("two of two remain");
+    net.run(SETTLE);
+    let leader = net.leader().expect("one of the others leads");
+    assert_ne!(leader, m(2));
+    assert_eq!(net.peer(m(2)).role(), RoleName::Observing);
+    net.propose(leader).expect("it leads");
     net.run(SETTLE);
     net.assert_converged();
 }
