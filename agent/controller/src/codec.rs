@@ -6,9 +6,14 @@ use bytes::{BufMut, Bytes, BytesMut};
 use streamkeeper_base::codec::{Get, Malformed, put_bytes, put_list, put_option, put_text};
 use streamkeeper_base::{
     Address, Incarnation, LeaderEpoch, MemberId, PartitionEpoch, PartitionId, TopicId, TopicPartition,
+    WallMillis,
 };
 
 use crate::image::{ClusterImage, Delta, Member, Partition, Topic};
+use crate::rebalance::{Begun, Policy, Run};
+
+/// The version of an image's bytes. Version 1 had no such byte: it began with a count below 2^24, so with 0.
+const IMAGE_VERSION: u8 = 2;
 
 type Result<T> = std::result::Result<T, Malformed>;
 
@@ -25,14 +30,65 @@ fn put_member(out: &mut BytesMut, member: &Member) {
     put_bytes(out, &member.address.encode());
     out.put_u8(u8::from(member.live));
     out.put_u8(u8::from(member.cordoned));
+    out.put_u8(u8::from(member.resting));
 }
 
-fn get_member(get: &mut Get) -> Result<Member> {
+fn get_member(get: &mut Get, version: u8) -> Result<Member> {
     Ok(Member {
         incarnation: Incarnation(get.array()?),
         address: Address::decode(get.bytes()?)?,
         live: get.bool()?,
         cordoned: get.bool()?,
+        resting: if version == 1 { false } else { get.bool()? },
+    })
+}
+
+fn put_policy(out: &mut BytesMut, policy: &Policy) {
+    out.put_u8(u8::from(policy.is_set));
+    out.put_u8(u8::from(policy.auto));
+    out.put_u64(policy.bytes_per_second_max);
+}
+
+fn get_policy(get: &mut Get) -> Result<Policy> {
+    Ok(Policy { is_set: get.bool()?, auto: get.bool()?, bytes_per_second_max: get.u64()? })
+}
+
+fn put_tp(out: &mut BytesMut, tp: TopicPartition) {
+    out.put_slice(&tp.topic.0);
+    out.put_i32(tp.partition.0);
+}
+
+fn get_tp(get: &mut Get) -> Result<TopicPartition> {
+    Ok(TopicPartition { topic: TopicId(get.array()?), partition: PartitionId(get.i32()?) })
+}
+
+fn put_run(out: &mut BytesMut, run: &Run) {
+    put_option(out, run.started, |out, at| out.put_i64(at.0));
+    put_option(out, run.ended, |out, at| out.put_i64(at.0));
+    out.put_u8(u8::from(run.asked_for));
+    out.put_u8(u8::from(run.held));
+    out.put_u64(run.moves_done);
+    out.put_u64(run.bytes_done);
+    put_list(out, run.moving.iter(), |out, (tp, begun)| {
+        put_tp(out, *tp);
+        put_members(out, &begun.before);
+        out.put_u64(begun.bytes);
+    });
+}
+
+fn get_run(get: &mut Get) -> Result<Run> {
+    let wall = |g: &mut Get| Ok(WallMillis(g.i64()?));
+    Ok(Run {
+        started: get.option(wall)?,
+        ended: get.option(wall)?,
+        asked_for: get.bool()?,
+        held: get.bool()?,
+        moves_done: get.u64()?,
+        bytes_done: get.u64()?,
+        moving: get
+            .list(|g| Ok((get_tp(g)?, Begun { before: get_members(g)?, bytes: g.u64()? })))?
+            .into_iter()
+            .collect(),
     })
 }
 
@@ -100,7 +156,7 @@ impl Delta {
     fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::PutMember(id, member) => {
-                out.put_u8(1);
+                out.put_u8(8);
                 out.put_i32(id.0);
                 put_member(out, member);
             }
@@ -118,33 +174,54 @@ impl Delta {
             }
             Self::PutPartition(tp, partition) => {
                 out.put_u8(5);
-                out.put_slice(&tp.topic.0);
-                out.put_i32(tp.partition.0);
+                put_tp(out, *tp);
                 put_partition(out, partition);
             }
             Self::NextProducerId(next) => {
                 out.put_u8(6);
                 out.put_i64(*next);
             }
-            Self::AutoRebalance(auto) => {
-                out.put_u8(7);
-                out.put_u8(u8::from(*auto));
+            Self::Policy(policy) => {
+                out.put_u8(9);
+                put_policy(out, policy);
+            }
+            Self::Run(run) => {
+                out.put_u8(10);
+                put_run(out, run);
+            }
+            Self::FencingToken(token) => {
+                out.put_u8(11);
+                out.put_i64(*token);
+            }
+            Self::Request(id) => {
+                out.put_u8(12);
+                put_text(out, id);
+            }
+            Self::Removed(id, incarnation) => {
+                out.put_u8(13);
+                out.put_i32(id.0);
+                out.put_slice(&incarnation.0);
             }
         }
     }
 
     fn decode(get: &mut Get) -> Result<Self> {
         Ok(match get.u8()? {
-            1 => Self::PutMember(MemberId(get.i32()?), get_member(get)?),
+            // As version 1 of the image wrote it; logs may still hold it.
+            1 => Self::PutMember(MemberId(get.i32()?), get_member(get, 1)?),
             2 => Self::RemoveMember(MemberId(get.i32()?)),
             3 => Self::PutTopic(get_topic(get)?),
             4 => Self::RemoveTopic(TopicId(get.array()?)),
-            5 => {
-                let tp = TopicPartition { topic: TopicId(get.array()?), partition: PartitionId(get.i32()?) };
-                Self::PutPartition(tp, get_partition(get)?)
-            }
+            5 => Self::PutPartition(get_tp(get)?, get_partition(get)?),
             6 => Self::NextProducerId(get.i64()?),
-            7 => Self::AutoRebalance(get.bool()?),
+            // Version 1 knew no more of a policy.
+            7 => Self::Policy(Policy { auto: get.bool()?, ..Policy::default() }),
+            8 => Self::PutMember(MemberId(get.i32()?), get_member(get, IMAGE_VERSION)?),
+            9 => Self::Policy(get_policy(get)?),
+            10 => Self::Run(get_run(get)?),
+            11 => Self::FencingToken(get.i64()?),
+            12 => Self::Request(get.text()?),
+            13 => Self::Removed(MemberId(get.i32()?), Incarnation(get.array()?)),
             _ => return Err(Malformed),
         })
     }
@@ -154,31 +231,53 @@ impl ClusterImage {
     /// The whole image as bytes; equal images give equal bytes.
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
+        out.put_u8(IMAGE_VERSION);
         put_list(&mut out, self.members.iter(), |out, (id, member)| {
             out.put_i32(id.0);
             put_member(out, member);
         });
         put_list(&mut out, self.topics.values(), |out, topic| put_topic(out, topic));
         out.put_i64(self.next_producer_id);
-        out.put_u8(u8::from(self.auto_rebalance));
+        put_policy(&mut out, &self.rebalance.policy);
+        put_run(&mut out, &self.rebalance.run);
+        out.put_i64(self.fencing_token);
+        put_list(&mut out, self.requests.iter(), |out, id| put_text(out, id));
+        put_list(&mut out, self.removed.iter(), |out, (id, incarnation)| {
+            out.put_i32(id.0);
+            out.put_slice(&incarnation.0);
+        });
         out.freeze()
     }
 
-    /// Reads what [`ClusterImage::encode`] wrote.
+    /// Reads what [`ClusterImage::encode`] wrote, in this version or the one before.
     ///
     /// # Errors
     /// Anything else.
     pub fn decode(bytes: Bytes) -> Result<Self> {
         let mut get = Get(bytes);
+        let version = match get.0.first() {
+            Some(0) => 1,
+            Some(&IMAGE_VERSION) => get.u8()?,
+            Some(_) | None => return Err(Malformed),
+        };
         let mut image = Self::default();
-        for (id, member) in get.list(|g| Ok((MemberId(g.i32()?), get_member(g)?)))? {
+        for (id, member) in get.list(|g| Ok((MemberId(g.i32()?), get_member(g, version)?)))? {
             image.members.insert(id, member);
         }
         for topic in get.list(get_topic)? {
             image.apply(&Delta::PutTopic(topic));
         }
         image.next_producer_id = get.i64()?;
-        image.auto_rebalance = get.bool()?;
+        if version == 1 {
+            image.rebalance.policy.auto = get.bool()?;
+        } else {
+            image.rebalance.policy = get_policy(&mut get)?;
+            image.rebalance.run = get_run(&mut get)?;
+            image.fencing_token = get.i64()?;
+            image.requests = get.list(Get::text)?.into();
+            image.removed =
+                get.list(|g| Ok((MemberId(g.i32()?), Incarnation(g.array()?))))?.into_iter().collect();
+        }
         get.end()?;
         Ok(image)
     }

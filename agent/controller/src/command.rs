@@ -8,6 +8,8 @@ use streamkeeper_base::{
     Address, Incarnation, LeaderEpoch, MemberId, PartitionEpoch, PartitionId, TopicId, TopicPartition,
 };
 
+use crate::operation::Operation;
+
 /// A topic to be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewTopic {
@@ -36,6 +38,8 @@ pub enum Command {
         incarnation: Incarnation,
         /// Where it is reached.
         address: Address,
+        /// True if its process has just started: whatever it gave away for its stop it may have again.
+        started: bool,
     },
     /// An agent is not heard, or stops: it leads nothing and is in no ISR that can do without it.
     Fence(MemberId),
@@ -87,8 +91,8 @@ pub enum Command {
         /// The target.
         replicas: Vec<MemberId>,
     },
-    /// Whether a skew is repaired without a command.
-    SetAutoRebalance(bool),
+    /// What those who run the ensemble ask, and what the rebalancer does for them.
+    Operate(Operation),
 }
 
 /// What a command gave.
@@ -107,6 +111,8 @@ pub enum Outcome {
     },
     /// The first of a block of producer ids.
     ProducerIds(i64),
+    /// How many moves were taken back.
+    TakenBack(i32),
 }
 
 /// Why a command was refused: Kafka's error number and a sentence that says what is allowed.
@@ -125,20 +131,20 @@ impl CommandError {
     }
 }
 
-fn put_tp(out: &mut BytesMut, tp: TopicPartition) {
+pub(crate) fn put_tp(out: &mut BytesMut, tp: TopicPartition) {
     out.put_slice(&tp.topic.0);
     out.put_i32(tp.partition.0);
 }
 
-fn get_tp(get: &mut Get) -> Result<TopicPartition, Malformed> {
+pub(crate) fn get_tp(get: &mut Get) -> Result<TopicPartition, Malformed> {
     Ok(TopicPartition { topic: TopicId(get.array()?), partition: PartitionId(get.i32()?) })
 }
 
-fn put_ids(out: &mut BytesMut, ids: &[MemberId]) {
+pub(crate) fn put_ids(out: &mut BytesMut, ids: &[MemberId]) {
     put_list(out, ids.iter(), |out, id| out.put_i32(id.0));
 }
 
-fn get_ids(get: &mut Get) -> Result<Vec<MemberId>, Malformed> {
+pub(crate) fn get_ids(get: &mut Get) -> Result<Vec<MemberId>, Malformed> {
     get.list(|g| Ok(MemberId(g.i32()?)))
 }
 
@@ -146,10 +152,11 @@ impl Command {
     /// The command as bytes, for its way to the quorum leader.
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
-            Self::Register { member, incarnation, address } => {
+            Self::Register { member, incarnation, address, started } => {
                 put_id(out, 1, *member);
                 out.put_slice(&incarnation.0);
                 put_bytes(out, &address.encode());
+                out.put_u8(u8::from(*started));
             }
             Self::Fence(member) => put_id(out, 2, *member),
             Self::Cordon(member) => put_id(out, 3, *member),
@@ -194,10 +201,7 @@ impl Command {
                 put_tp(out, *tp);
                 put_ids(out, replicas);
             }
-            Self::SetAutoRebalance(auto) => {
-                out.put_u8(14);
-                out.put_u8(u8::from(*auto));
-            }
+            Self::Operate(operation) => operation.encode(out),
         }
     }
 
@@ -211,6 +215,7 @@ impl Command {
                 member: MemberId(get.i32()?),
                 incarnation: Incarnation(get.array()?),
                 address: Address::decode(get.bytes()?)?,
+                started: get.bool()?,
             },
             2 => Self::Fence(MemberId(get.i32()?)),
             3 => Self::Cordon(MemberId(get.i32()?)),
@@ -233,13 +238,12 @@ impl Command {
             11 => Self::AllocateProducerIds,
             12 => Self::ElectPreferred(get_tp(get)?),
             13 => Self::Reassign { tp: get_tp(get)?, replicas: get_ids(get)? },
-            14 => Self::SetAutoRebalance(get.bool()?),
-            _ => return Err(Malformed),
+            tag => Self::Operate(Operation::decode(tag, get)?),
         })
     }
 }
 
-fn put_id(out: &mut BytesMut, tag: u8, member: MemberId) {
+pub(crate) fn put_id(out: &mut BytesMut, tag: u8, member: MemberId) {
     out.put_u8(tag);
     out.put_i32(member.0);
 }
@@ -285,6 +289,10 @@ pub fn encode_answer(answer: &Answer) -> Bytes {
             out.put_u8(2);
             out.put_i64(*first);
         }
+        Ok(Outcome::TakenBack(moves)) => {
+            out.put_u8(4);
+            out.put_i32(*moves);
+        }
         Err(error) => {
             out.put_u8(3);
             out.put_i32(i32::from(error.code));
@@ -309,6 +317,7 @@ pub fn decode_answer(bytes: Bytes) -> Result<Answer, Malformed> {
             replication_factor: narrow(get.i32()?)?,
         }),
         2 => Ok(Outcome::ProducerIds(get.i64()?)),
+        4 => Ok(Outcome::TakenBack(get.i32()?)),
         3 => Err(CommandError { code: narrow(get.i32()?)?, message: get.text()? }),
         _ => return Err(Malformed),
     })

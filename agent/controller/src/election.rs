@@ -2,17 +2,21 @@
 
 use streamkeeper_base::{LeaderEpoch, MemberId, PartitionEpoch};
 
-use crate::image::{ClusterImage, Partition};
+use crate::image::{ClusterImage, Member, Partition};
 
-/// The next leader: of the live ISR the one that stands first among the replicas, else of the live ELR (KIP-966), else nobody.
+/// The next leader: of the live ISR the one that stands first among the replicas, else of the live ELR (KIP-966), else nobody. One that
+/// rests or is being emptied leads only if nobody else of the ISR can.
 pub(crate) fn candidate(
     image: &ClusterImage,
     partition: &Partition,
     except: Option<MemberId>,
 ) -> Option<MemberId> {
     let live = |id: &&MemberId| image.members.get(id).is_some_and(|m| m.live) && Some(**id) != except;
+    let willing = |id: &&MemberId| image.members.get(id).is_some_and(Member::may_lead);
     let of = |set: &[MemberId]| partition.replicas.iter().filter(live).find(|id| set.contains(id)).copied();
-    of(&partition.isr).or_else(|| of(&partition.elr))
+    let in_sync =
+        partition.replicas.iter().filter(live).filter(willing).find(|id| partition.isr.contains(id));
+    in_sync.copied().or_else(|| of(&partition.isr)).or_else(|| of(&partition.elr))
 }
 
 /// Gives a partition its next leader, or none.

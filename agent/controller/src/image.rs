@@ -1,11 +1,16 @@
 //! What every member knows of the cluster. Shared as one `Arc`; a change copies only the topics it touches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use streamkeeper_base::{
     Address, Incarnation, LeaderEpoch, MemberId, PartitionEpoch, PartitionId, TopicId, TopicPartition,
 };
+
+use crate::rebalance::{Policy, Rebalance, Run};
+
+/// Ids of requests that are remembered; a request that is sent again after so many others is a new one.
+pub(crate) const REQUESTS_REMEMBERED: usize = 256;
 
 /// One agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +23,15 @@ pub struct Member {
     pub live: bool,
     /// True if it is being emptied: nothing new is placed on it.
     pub cordoned: bool,
+    /// True if it gave its leads away and takes none until it starts again or is uncordoned.
+    pub resting: bool,
+}
+
+impl Member {
+    /// True if it is heard and nothing keeps it from leading.
+    pub fn may_lead(&self) -> bool {
+        self.live && !self.cordoned && !self.resting
+    }
 }
 
 /// One partition's assignment. Every change raises `partition_epoch`; every change of leader raises `leader_epoch`.
@@ -39,6 +53,18 @@ pub struct Partition {
     pub adding: Vec<MemberId>,
     /// Replicas that it removes once all added ones are in sync.
     pub removing: Vec<MemberId>,
+}
+
+impl Partition {
+    /// True during a reassignment.
+    pub fn is_moving(&self) -> bool {
+        !self.adding.is_empty() || !self.removing.is_empty()
+    }
+
+    /// Who will hold it once nothing moves.
+    pub fn target(&self) -> impl Iterator<Item = MemberId> + '_ {
+        self.replicas.iter().filter(|id| !self.removing.contains(id)).copied()
+    }
 }
 
 /// One topic.
@@ -67,8 +93,14 @@ pub struct ClusterImage {
     pub names: BTreeMap<TopicId, String>,
     /// The first producer id that was not handed out.
     pub next_producer_id: i64,
-    /// True while a skewed assignment is rebalanced without a command.
-    pub auto_rebalance: bool,
+    /// How replicas are moved, and what moves now.
+    pub rebalance: Rebalance,
+    /// The greatest fencing token that a write carried.
+    pub fencing_token: i64,
+    /// Ids of the last requests that changed something, oldest first: sent again, they change nothing.
+    pub requests: VecDeque<String>,
+    /// Disks of members that left for good: they do not come back.
+    pub removed: BTreeMap<MemberId, Incarnation>,
 }
 
 /// One change of the image, already decided: applying it cannot fail.
@@ -86,8 +118,16 @@ pub enum Delta {
     PutPartition(TopicPartition, Partition),
     /// Producer ids below are handed out.
     NextProducerId(i64),
-    /// Whether a skew is repaired without a command.
-    AutoRebalance(bool),
+    /// The rebalance policy is as given.
+    Policy(Policy),
+    /// A rebalance begins, goes on, ends or is held.
+    Run(Run),
+    /// A write carried a greater fencing token.
+    FencingToken(i64),
+    /// A request is done.
+    Request(String),
+    /// A member left for good, with this disk.
+    Removed(MemberId, Incarnation),
 }
 
 impl ClusterImage {
@@ -125,6 +165,7 @@ impl ClusterImage {
     pub fn apply(&mut self, delta: &Delta) {
         match delta {
             Delta::PutMember(id, member) => {
+                self.removed.remove(id);
                 self.members.insert(*id, member.clone());
             }
             Delta::RemoveMember(id) => {
@@ -135,6 +176,7 @@ impl ClusterImage {
                 self.topics.insert(topic.name.clone(), Arc::new(topic.clone()));
             }
             Delta::RemoveTopic(id) => {
+                self.rebalance.run.moving.retain(|tp, _| tp.topic != *id);
                 if let Some(name) = self.names.remove(id) {
                     self.topics.remove(&name);
                 }
@@ -149,7 +191,18 @@ impl ClusterImage {
                 }
             }
             Delta::NextProducerId(next) => self.next_producer_id = *next,
-            Delta::AutoRebalance(auto) => self.auto_rebalance = *auto,
+            Delta::Policy(policy) => self.rebalance.policy = *policy,
+            Delta::Run(run) => self.rebalance.run = run.clone(),
+            Delta::FencingToken(token) => self.fencing_token = *token,
+            Delta::Request(id) => {
+                self.requests.push_back(id.clone());
+                if self.requests.len() > REQUESTS_REMEMBERED {
+                    self.requests.pop_front();
+                }
+            }
+            Delta::Removed(id, incarnation) => {
+                self.removed.insert(*id, *incarnation);
+            }
         }
     }
 }

@@ -8,12 +8,16 @@ mod codec;
 mod command;
 mod configs;
 mod election;
+mod guard;
 mod image;
+mod operation;
 mod partitions;
 mod placement;
 mod planner;
 mod prep;
 mod rebalance;
+mod resting;
+mod safety;
 mod topic;
 
 #[cfg(test)]
@@ -21,6 +25,10 @@ mod tests;
 
 pub use command::{Answer, Command, CommandError, NewTopic, Outcome, decode_answer, encode_answer};
 pub use configs::{BROKER_CONFIGS, ConfigKey, ConfigType, TOPIC_CONFIGS, topic_value};
+pub use guard::{Admitted, Guard, REQUEST_ID_BYTES_MAX};
 pub use image::{ClusterImage, Delta, Member, Partition, Topic};
-pub use planner::{Move, Skew, plan, skew};
-pub use rebalance::next_command;
+pub use operation::Operation;
+pub use planner::{Move, Skew, plan, plan_drains, skew, with_cordoned};
+pub use rebalance::{Begun, Policy, Rebalance, Run, bytes_of, due_moves, next_command};
+pub use resting::leads;
+pub use safety::{Blocker, BlockerKind, Verdict, removal, restart};

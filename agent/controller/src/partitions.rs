@@ -85,12 +85,10 @@ pub(crate) fn reassign(
 
 /// Ends a reassignment whose added replicas are all in sync.
 fn complete(image: &ClusterImage, partition: &mut Partition) {
-    let is_moving = !partition.adding.is_empty() || !partition.removing.is_empty();
-    let remaining: Vec<MemberId> =
-        partition.replicas.iter().filter(|id| !partition.removing.contains(id)).copied().collect();
+    let remaining: Vec<MemberId> = partition.target().collect();
     let caught_up = partition.adding.iter().all(|id| partition.isr.contains(id));
     let survives = partition.isr.iter().any(|id| remaining.contains(id));
-    if !is_moving || !caught_up || !survives {
+    if !partition.is_moving() || !caught_up || !survives {
         return;
     }
     partition.replicas = remaining;

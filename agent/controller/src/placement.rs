@@ -22,8 +22,7 @@ impl Loads {
         let replicas: BTreeMap<MemberId, usize> = eligible.map(|id| (id, 0)).collect();
         let mut loads = Self { preferred: replicas.clone(), replicas };
         for (_, _, partition) in image.partitions() {
-            let target: Vec<MemberId> =
-                partition.replicas.iter().filter(|id| !partition.removing.contains(id)).copied().collect();
+            let target: Vec<MemberId> = partition.target().collect();
             loads.count(&target);
         }
         loads

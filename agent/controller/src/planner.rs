@@ -33,12 +33,14 @@ pub struct Skew {
     pub moving: usize,
     /// Partitions led by another than their preferred replica, or by nobody.
     pub misled: usize,
+    /// Replicas on cordoned members.
+    pub stranded: usize,
 }
 
 impl Skew {
-    /// Nothing to move, nothing moving, every preferred replica leads.
+    /// Nothing to move, nothing moving, every preferred replica leads, cordoned members are empty.
     pub fn is_balanced(&self) -> bool {
-        self.moves == 0 && self.moving == 0 && self.misled == 0
+        self.moves == 0 && self.moving == 0 && self.misled == 0 && self.stranded == 0
     }
 }
 
@@ -49,9 +51,22 @@ pub fn skew(image: &ClusterImage) -> Skew {
         replicas_max: loads.replicas.values().max().copied().unwrap_or(0),
         replicas_min: loads.replicas.values().min().copied().unwrap_or(0),
         moves: plan(image).len(),
-        moving: image.partitions().filter(|(_, _, p)| is_moving(p)).count(),
-        misled: image.partitions().filter(|(_, _, p)| p.leader != p.replicas.first().copied()).count(),
+        moving: image.partitions().filter(|(_, _, p)| p.is_moving()).count(),
+        misled: image.partitions().filter(|(_, _, p)| is_misled(image, p)).count(),
+        stranded: image
+            .members
+            .iter()
+            .filter(|(_, m)| m.cordoned)
+            .map(|(id, _)| image.replicas_on(*id))
+            .sum(),
     }
+}
+
+/// Led by another than its preferred replica, which nothing keeps from leading; or by nobody.
+fn is_misled(image: &ClusterImage, partition: &Partition) -> bool {
+    let preferred = partition.replicas.first();
+    let rests = preferred.and_then(|id| image.members.get(id)).is_some_and(|m| m.resting || m.cordoned);
+    partition.leader.is_none() || (!rests && partition.leader.as_ref() != preferred)
 }
 
 /// The moves that even the image out, in order; empty if it is.
@@ -63,8 +78,20 @@ pub fn plan(image: &ClusterImage) -> Vec<Move> {
     planner.moves()
 }
 
-fn is_moving(partition: &Partition) -> bool {
-    !partition.adding.is_empty() || !partition.removing.is_empty()
+/// The moves that empty cordoned members, and no others.
+pub fn plan_drains(image: &ClusterImage) -> Vec<Move> {
+    let mut planner = Planner::new(image);
+    planner.empty_cordoned();
+    planner.moves()
+}
+
+/// The image as it would be with these members cordoned, to plan a drain before it begins.
+pub fn with_cordoned(image: &ClusterImage, members: &BTreeSet<MemberId>) -> ClusterImage {
+    let mut next = image.clone();
+    for (id, member) in &mut next.members {
+        member.cordoned |= members.contains(id);
+    }
+    next
 }
 
 struct Planner<'a> {
@@ -76,12 +103,7 @@ struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn new(image: &'a ClusterImage) -> Self {
-        let targets = image
-            .partitions()
-            .map(|(tp, _, p)| {
-                (tp, p.replicas.iter().filter(|id| !p.removing.contains(id)).copied().collect())
-            })
-            .collect();
+        let targets = image.partitions().map(|(tp, _, p)| (tp, p.target().collect())).collect();
         Self { image, loads: Loads::of(image), targets }
     }
 
@@ -188,15 +210,7 @@ impl<'a> Planner<'a> {
         let current = self.image.partitions();
         current
             .zip(self.targets)
-            .filter(|((_, _, partition), (_, target))| {
-                let now: Vec<MemberId> = partition
-                    .replicas
-                    .iter()
-                    .filter(|id| !partition.removing.contains(id))
-                    .copied()
-                    .collect();
-                now != *target
-            })
+            .filter(|((_, _, partition), (_, target))| !partition.target().eq(target.iter().copied()))
             .map(|(_, (tp, replicas))| Move { tp, replicas })
             .collect()
     }

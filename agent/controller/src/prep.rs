@@ -34,15 +34,26 @@ impl ClusterImage {
     pub fn prepare(&self, command: &Command) -> Prepared {
         let done = |deltas| Ok((deltas, Outcome::Done));
         match command {
-            Command::Register { member, incarnation, address } => {
-                let cordoned = self.members.get(member).is_some_and(|m| m.cordoned);
-                let entry =
-                    Member { incarnation: *incarnation, address: address.clone(), live: true, cordoned };
+            Command::Register { member, incarnation, address, started } => {
+                if self.removed.get(member) == Some(incarnation) {
+                    let message = format!(
+                        "member {member} left for good; give it an empty data directory to join anew"
+                    );
+                    return Err(CommandError::new(INVALID_REQUEST, message));
+                }
+                let known = self.members.get(member);
+                let entry = Member {
+                    incarnation: *incarnation,
+                    address: address.clone(),
+                    live: true,
+                    cordoned: known.is_some_and(|m| m.cordoned),
+                    resting: !*started && known.is_some_and(|m| m.resting),
+                };
                 done(self.register(*member, entry))
             }
             Command::Fence(member) => done(self.fence(*member)),
-            Command::Cordon(member) => done(vec![self.with_cordon(*member, true)?]),
-            Command::Uncordon(member) => done(vec![self.with_cordon(*member, false)?]),
+            Command::Cordon(member) => done(self.with_cordon(*member, true)?),
+            Command::Uncordon(member) => done(self.with_cordon(*member, false)?),
             Command::Unregister(member) => self.unregister(*member),
             Command::CreateTopic(topic) => self.create_topic(topic),
             Command::DeleteTopic(id) => match self.topic_by_id(*id) {
@@ -55,7 +66,14 @@ impl ClusterImage {
                 let (topic, partition) = self.known(*tp)?;
                 let epochs = (*leader_epoch, *partition_epoch);
                 let next = propose_isr(self, partition, topic.min_insync(), *leader, epochs, isr)?;
-                done(vec![Delta::PutPartition(*tp, next)])
+                let arrived = partition.is_moving() && !next.is_moving();
+                let mut deltas = vec![Delta::PutPartition(*tp, next)];
+                if arrived && self.rebalance.run.moving.contains_key(tp) {
+                    let mut run = self.rebalance.run.clone();
+                    run.finished(*tp);
+                    deltas.push(Delta::Run(run));
+                }
+                done(deltas)
             }
             Command::AllocateProducerIds => {
                 let next = Delta::NextProducerId(self.next_producer_id + PRODUCER_ID_BLOCK);
@@ -64,13 +82,19 @@ impl ClusterImage {
             Command::ElectPreferred(tp) => self.elect_preferred(*tp),
             Command::Reassign { tp, replicas } => {
                 let (_, partition) = self.known(*tp)?;
-                done(vec![Delta::PutPartition(*tp, reassign(self, partition, replicas)?)])
+                let mut deltas = vec![Delta::PutPartition(*tp, reassign(self, partition, replicas)?)];
+                // A client's own reassignment replaces the move under way, which then counts as none.
+                let mut run = self.rebalance.run.clone();
+                if run.moving.remove(tp).is_some() {
+                    deltas.push(Delta::Run(run));
+                }
+                done(deltas)
             }
-            Command::SetAutoRebalance(auto) => done(vec![Delta::AutoRebalance(*auto)]),
+            Command::Operate(operation) => self.operate(operation),
         }
     }
 
-    fn known(&self, tp: TopicPartition) -> Result<(&Topic, &Partition), CommandError> {
+    pub(crate) fn known(&self, tp: TopicPartition) -> Result<(&Topic, &Partition), CommandError> {
         let topic = self.topic_by_id(tp.topic);
         topic
             .and_then(|t| Some((&**t, t.partitions.get(usize::try_from(tp.partition.0).ok()?)?)))
@@ -114,21 +138,23 @@ impl ClusterImage {
         deltas
     }
 
-    fn with_cordon(&self, id: MemberId, cordoned: bool) -> Result<Delta, CommandError> {
-        let member = self.members.get(&id);
-        let member =
-            member.ok_or_else(|| CommandError::new(INVALID_REQUEST, format!("there is no member {id}")))?;
-        Ok(Delta::PutMember(id, Member { cordoned, ..member.clone() }))
+    /// Uncordoned is also rested.
+    pub(crate) fn with_cordon(&self, id: MemberId, cordoned: bool) -> Result<Vec<Delta>, CommandError> {
+        let member = self.member(id)?;
+        let next = Member { cordoned, resting: cordoned && member.resting, ..member.clone() };
+        Ok(if next == *member { Vec::new() } else { vec![Delta::PutMember(id, next)] })
     }
 
+    /// Gone already is done. The disk is remembered, so that its process does not register again.
     fn unregister(&self, id: MemberId) -> Prepared {
         let held = self.replicas_on(id);
         if held > 0 {
             let message =
-                format!("member {id} still holds {held} replicas; cordon it and wait until it is empty");
+                format!("member {id} still holds {held} replicas; drain it and wait until it is empty");
             return Err(CommandError::new(INVALID_REQUEST, message));
         }
-        Ok((vec![Delta::RemoveMember(id)], Outcome::Done))
+        let Some(member) = self.members.get(&id) else { return Ok((Vec::new(), Outcome::Done)) };
+        Ok((vec![Delta::RemoveMember(id), Delta::Removed(id, member.incarnation)], Outcome::Done))
     }
 
     fn create_topic(&self, topic: &NewTopic) -> Prepared {

@@ -40,6 +40,8 @@ pub struct OpenConfig {
     pub zookeeper: Settings,
     /// True if a skewed assignment is rebalanced without a command.
     pub auto_rebalance: bool,
+    /// Bytes per second that a member sends to replicas that are being added; 0 for no limit.
+    pub moves_bytes_per_second_max: u64,
     /// False for a member that runs ZooKeeper's side alone.
     pub is_broker: bool,
     /// Zab's periods.
@@ -146,6 +148,7 @@ pub fn open(
         zookeeper: config.zookeeper.clone(),
         session_key,
         auto_rebalance: config.auto_rebalance,
+        moves_bytes_per_second_max: config.moves_bytes_per_second_max,
         is_broker: config.is_broker,
         joining: config.joining,
         snapshot_every_txns: config.snapshot_every_txns,

@@ -142,6 +142,7 @@ fn open_config(config: &AgentConfig, own: &MemberAddress) -> Result<OpenConfig> 
         boot_id: boot_id()?,
         zookeeper: config.coordination.settings(),
         auto_rebalance: config.rebalance.auto,
+        moves_bytes_per_second_max: config.rebalance.max_bytes_per_second,
         is_broker: true,
         timing: streamkeeper_member::open::Timing::default(),
         snapshot_every_txns: SNAPSHOT_EVERY_TXNS,

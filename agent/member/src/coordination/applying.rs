@@ -89,7 +89,7 @@ impl Coordination {
             Some(Pending::Opening { connection, session, timeout_ms }) => {
                 self.session_open(connection, session, timeout_ms);
             }
-            Some(Pending::Reattaching { .. } | Pending::Asked { .. } | Pending::Own) | None => {}
+            Some(Pending::Reattaching { .. } | Pending::Asked { .. } | Pending::Registering) | None => {}
         }
     }
 }

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use streamkeeper_base::codec::Get;
 use streamkeeper_base::znode::ErrorCode;
 use streamkeeper_base::{Instant, MemberId, SessionId, Zxid};
-use streamkeeper_controller::{ClusterImage, Command, CommandError, Outcome, encode_answer, next_command};
+use streamkeeper_controller::{
+    ClusterImage, Command, CommandError, Operation, Outcome, encode_answer, next_command,
+};
 use streamkeeper_tree::{Expiry, Prep, Prepared, Txn};
 use streamkeeper_wire::jute;
 use streamkeeper_zab::{Event, MembershipChange, ProposeError};
@@ -230,7 +232,7 @@ impl Coordination {
                     | ProposeError::ChangeInProgress
                     | ProposeError::NotCaughtUp => NOT_CONTROLLER,
                     // INVALID_REQUEST: asking again does not help.
-                    ProposeError::UnknownMember | ProposeError::LastVoter => 42,
+                    ProposeError::UnknownMember | ProposeError::LastVoter | ProposeError::NoMajority => 42,
                 };
                 self.refuse(origin, number, CommandError { code, message: error.to_string() });
             }
@@ -281,9 +283,13 @@ impl Coordination {
             // A failure means that the role is gone again; the next leader does it.
             let _ = self.propose(self.config.member, 0, body);
         }
-        if self.config.is_broker && self.image.auto_rebalance != self.config.auto_rebalance {
-            let command = Command::SetAutoRebalance(self.config.auto_rebalance);
-            self.lead_command(self.config.member, 0, &command);
+        if self.config.is_broker {
+            let policy = Operation::SetPolicy {
+                auto: Some(self.config.auto_rebalance),
+                bytes_per_second_max: Some(self.config.moves_bytes_per_second_max),
+                initial: true,
+            };
+            self.lead_command(self.config.member, 0, &Command::Operate(policy));
         }
     }
 
@@ -327,7 +333,8 @@ impl Coordination {
         leading.image_changed = false;
         leading.control_at = now + CONTROL_EVERY;
         for _ in 0..STEPS_PER_TICK {
-            let next = self.leading.as_ref().and_then(|l| next_command(&l.speculative));
+            let at = self.clocks.wall;
+            let next = self.leading.as_ref().and_then(|l| next_command(&l.speculative, at, |_| 0));
             let Some(command) = next else { return };
             self.lead_command(self.config.member, 0, &command);
         }

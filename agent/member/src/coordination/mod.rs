@@ -50,6 +50,8 @@ pub struct Config {
     pub session_key: [u8; 32],
     /// True if a skewed assignment is rebalanced without a command.
     pub auto_rebalance: bool,
+    /// Bytes per second that a member sends to replicas that are being added; 0 for no limit.
+    pub moves_bytes_per_second_max: u64,
     /// False for a member that runs ZooKeeper's side alone (`--zoo-cfg`).
     pub is_broker: bool,
     /// True for a member that joins a running ensemble.
@@ -69,8 +71,8 @@ enum Pending {
     Reattaching { connection: ConnectionId, session: SessionId, timeout_ms: i32 },
     /// A neighbour's question.
     Asked { token: u64, asker: Asker },
-    /// This member's own.
-    Own,
+    /// This member makes itself known.
+    Registering,
 }
 
 /// The machine.
@@ -92,6 +94,8 @@ pub struct Coordination {
     touched: BTreeSet<SessionId>,
     touch_at: Instant,
     register_at: Instant,
+    /// True once this process has made itself known, however live its member was still thought to be.
+    registered: bool,
     /// Peers with a quorum link.
     linked: BTreeSet<MemberId>,
     leading: Option<Leading>,
@@ -135,6 +139,7 @@ impl Coordination {
             touched: BTreeSet::new(),
             touch_at: now,
             register_at: now,
+            registered: false,
             linked: BTreeSet::new(),
             leading: None,
             snapshot_under_way: None,
@@ -304,7 +309,12 @@ impl Coordination {
                 };
                 self.out.push(Output::Tell(FromCoordination::Answered { token, asker, answer }));
             }
-            Some(Pending::Own) | None => {}
+            Some(Pending::Registering) => {
+                if let Response::Answered { answer, .. } = response {
+                    self.registered |= decode_answer(answer).is_ok_and(|answer| answer.is_ok());
+                }
+            }
+            None => {}
         }
     }
 
@@ -427,17 +437,19 @@ impl Coordination {
         let current = known.is_some_and(|m| {
             m.live && m.incarnation == self.config.incarnation && m.address == self.config.address
         });
-        if current {
+        if current && self.registered {
             return;
         }
+        let started = !self.registered;
         let command = Command::Register {
             member: self.config.member,
             incarnation: self.config.incarnation,
             address: self.config.address.clone(),
+            started,
         };
         let mut bytes = bytes::BytesMut::new();
         command.encode(&mut bytes);
-        self.ask(Pending::Own, Request::Command(bytes.freeze()));
+        self.ask(Pending::Registering, Request::Command(bytes.freeze()));
     }
 
     fn report(&mut self) {

@@ -1,14 +1,20 @@
 //! Commands, elections, the planner.
 
+mod operations;
+mod safety;
+
 use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 use streamkeeper_base::codec::Get;
 use streamkeeper_base::{
-    Address, Incarnation, LeaderEpoch, MemberId, PartitionEpoch, PartitionId, Random, TopicId, TopicPartition,
+    Address, Incarnation, LeaderEpoch, MemberId, PartitionEpoch, PartitionId, Random, TopicId,
+    TopicPartition, WallMillis,
 };
 
-use crate::{ClusterImage, Command, CommandError, Delta, NewTopic, Partition, next_command, plan, skew};
+use crate::{
+    ClusterImage, Command, CommandError, Delta, NewTopic, Operation, Partition, next_command, plan, skew,
+};
 
 fn m(id: i32) -> MemberId {
     MemberId(id)
@@ -43,11 +49,19 @@ fn check(image: &ClusterImage) {
 
 fn register(id: i32, disk: u8, zone: &str) -> Command {
     let address = Address { host: "h".into(), zone: zone.into(), ..Address::default() };
-    Command::Register { member: m(id), incarnation: Incarnation([disk; 16]), address }
+    Command::Register { member: m(id), incarnation: Incarnation([disk; 16]), address, started: true }
+}
+
+/// An empty image that rebalances by itself.
+fn automatic() -> ClusterImage {
+    let mut image = ClusterImage::default();
+    let auto = Operation::SetPolicy { auto: Some(true), bytes_per_second_max: None, initial: true };
+    run(&mut image, Command::Operate(auto)).expect("good");
+    image
 }
 
 fn cluster(members: i32) -> ClusterImage {
-    let mut image = ClusterImage { auto_rebalance: true, ..ClusterImage::default() };
+    let mut image = automatic();
     (0..members).for_each(|id| run(&mut image, register(id, id as u8, "")).expect("a new member"));
     image
 }
@@ -204,7 +218,7 @@ fn a_reassignment_adds_before_it_removes() {
 /// Replicas catch up at once: each moving partition's leader proposes everyone.
 fn settle(image: &mut ClusterImage) -> usize {
     let mut steps = 0;
-    while let Some(command) = next_command(image) {
+    while let Some(command) = next_command(image, WallMillis(7), |_| 10) {
         run(image, command).expect("the rebalancer's own command");
         steps += 1;
         assert!(steps < 2000, "it ends");
@@ -259,7 +273,7 @@ fn a_larger_cluster_evens_itself_out_and_a_drain_empties() {
 fn plans_are_deterministic_minimal_and_keep_zones() {
     for seed in 0..40 {
         let mut random = Random::new(seed);
-        let mut image = ClusterImage { auto_rebalance: true, ..ClusterImage::default() };
+        let mut image = automatic();
         let zones = ["a", "b", "c"];
         for id in 0..6 {
             run(&mut image, register(id, id as u8, zones[id as usize % 3])).expect("good");
