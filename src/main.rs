@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use streamkeeper_node::zoo_cfg;
 use streamkeeper_operator::manifest;
 
 #[global_allocator]
@@ -84,11 +85,18 @@ enum Verb {
         #[arg(short, long = "file", required = true)]
         files: Vec<PathBuf>,
     },
-    /// Run one agent from its configuration file.
+    /// Run one agent from its configuration file, or a member of a ZooKeeper ensemble from a `zoo.cfg`.
+    #[command(group(clap::ArgGroup::new("from").required(true)))]
     Agent {
         /// The agent's configuration.
-        #[arg(long)]
-        config: PathBuf,
+        #[arg(long, group = "from")]
+        config: Option<PathBuf>,
+        /// ZooKeeper's own configuration, unmodified; the member serves ZooKeeper's clients alone.
+        #[arg(long, group = "from", value_name = "FILE")]
+        zoo_cfg: Option<PathBuf>,
+        /// A system property of ZooKeeper's, such as zookeeper.snapCount=100000.
+        #[arg(short = 'D', value_name = "NAME=VALUE", requires = "zoo_cfg")]
+        properties: Vec<String>,
         /// Stop when standard input ends: set by a parent that must leave no orphan.
         #[arg(long, hide = true)]
         with_parent: bool,
@@ -154,7 +162,16 @@ fn main() -> ExitCode {
             }
             Err(status) => return status,
         },
-        Verb::Agent { config, with_parent } => agent(&config, with_parent).map(|()| ExitCode::SUCCESS),
+        Verb::Agent { zoo_cfg: Some(file), properties, .. } => match zoo_cfg::load(&file, &properties) {
+            Ok(cfg) => zoo_member(&cfg).map(|()| ExitCode::SUCCESS),
+            Err(errors) => {
+                errors.iter().for_each(|error| complain(error));
+                return ExitCode::from(USAGE);
+            }
+        },
+        Verb::Agent { config, with_parent, .. } => {
+            agent(&config.unwrap_or_default(), with_parent).map(|()| ExitCode::SUCCESS)
+        }
     };
     result.unwrap_or_else(|error| {
         complain(&format!("{error:#}"));
@@ -180,6 +197,11 @@ fn desired(files: &[PathBuf]) -> Result<manifest::Desired, ExitCode> {
 #[allow(clippy::print_stderr, reason = "the command line speaks to its user")]
 fn complain(text: &str) {
     eprintln!("streamkeeper: {text}");
+}
+
+fn zoo_member(cfg: &zoo_cfg::ZooCfg) -> anyhow::Result<()> {
+    streamkeeper_node::compose::init_logs(None)?;
+    streamkeeper_node::zoo::run(cfg)
 }
 
 fn agent(config: &std::path::Path, with_parent: bool) -> anyhow::Result<()> {

@@ -21,9 +21,19 @@ pub struct Address {
     pub http_port: u16,
     /// The failure domain; empty when there is none.
     pub zone: String,
+    /// ZooKeeper's election port, kept for `/zookeeper/config`; 0 when there is none.
+    pub election_port: u16,
+    /// The address that ZooKeeper's client port is bound to; empty for any.
+    pub client_host: String,
 }
 
 impl Address {
+    /// Where peers reach the member: `host:port`, a literal IPv6 address in brackets.
+    pub fn peer_authority(&self) -> String {
+        let (host, port) = (&self.host, self.peer_port);
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
     /// The address as bytes.
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
@@ -32,6 +42,8 @@ impl Address {
             out.put_u16(port);
         }
         put_text(&mut out, &self.zone);
+        out.put_u16(self.election_port);
+        put_text(&mut out, &self.client_host);
         out.freeze()
     }
 
@@ -49,8 +61,24 @@ impl Address {
             grpc_port: get.u16()?,
             http_port: get.u16()?,
             zone: get.text()?,
+            election_port: get.u16()?,
+            client_host: get.text()?,
         };
         get.end()?;
         Ok(address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_reads_back() {
+        let address =
+            Address { host: "::1".into(), peer_port: 7, client_host: "c".into(), ..Address::default() };
+        assert_eq!(Address::decode(address.encode()), Ok(address.clone()));
+        assert_eq!(address.peer_authority(), "[::1]:7");
+        assert!(Address::decode(address.encode().slice(1..)).is_err());
     }
 }

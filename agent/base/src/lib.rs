@@ -10,6 +10,7 @@ pub mod durable;
 pub mod id;
 pub mod limits;
 pub mod random;
+pub mod server_line;
 pub mod time;
 pub mod znode;
 
@@ -17,4 +18,5 @@ pub use address::Address;
 pub use durable::Durable;
 pub use id::*;
 pub use random::Random;
+pub use server_line::ServerLine;
 pub use time::{Instant, WallMillis};

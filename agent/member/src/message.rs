@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use streamkeeper_base::{Address, MemberId, SessionId, Zxid};
+use streamkeeper_base::{Address, ClusterId, MemberId, SessionId, Zxid};
 use streamkeeper_controller::{Answer, ClusterImage, Command};
 use streamkeeper_zab::{MembershipChange, RoleName};
 
@@ -59,6 +59,8 @@ pub enum FromCoordination {
     Peers(BTreeMap<MemberId, Address>),
     /// How things stand; sent when it changes, a few times a second at most.
     Status(Arc<Status>),
+    /// Which ensemble this is, told by its own state: for members that were not told by their configuration (`zoo.cfg` names none).
+    Identified(ClusterId),
     /// The lead is given away: the process may stop.
     HandedOver,
 }

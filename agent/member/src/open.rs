@@ -14,7 +14,7 @@ use streamkeeper_storage::wal::{Replayed, Wal, WalOptions};
 use streamkeeper_tree::Tree;
 use streamkeeper_zab as zab;
 pub use streamkeeper_zab::Timing;
-use streamkeeper_zab::{LogRecord, Membership, Recovery, SnapshotMeta};
+use streamkeeper_zab::{LogRecord, Member, MemberRole, Membership, Recovery, SnapshotMeta};
 
 use crate::commit::Committer;
 use crate::coordination::{Config, Coordination, Recovered, decode_state};
@@ -24,7 +24,7 @@ use crate::settings::Settings;
 /// What a member must be told to start.
 #[derive(Clone, Debug)]
 pub struct OpenConfig {
-    /// The cluster.
+    /// The cluster; [`ClusterId::ZERO`] if the configuration does not name it: then whatever the disk says is right.
     pub cluster: ClusterId,
     /// This member.
     pub member: MemberId,
@@ -34,6 +34,10 @@ pub struct OpenConfig {
     pub joining: bool,
     /// The first voters with their addresses; empty on a member that joins.
     pub bootstrap: Vec<(MemberId, Address)>,
+    /// Members that observe from the start.
+    pub observers: Vec<(MemberId, Address)>,
+    /// Where the write-ahead log is; `wal` in the data directory when absent.
+    pub wal_dir: Option<PathBuf>,
     /// The kernel's boot id: another one than before means that the page cache is gone.
     pub boot_id: String,
     /// ZooKeeper's settings.
@@ -112,8 +116,10 @@ pub fn open(
     let io = |source| OpenError::Io { path: data.to_owned(), source };
     let mut random = Random::new(config.seed);
     let stored = superblock::read(&**disk, data)?;
+    let mut cluster = config.cluster;
     if let Some((found, _)) = &stored {
-        superblock::check(data, found, config.cluster, config.member)?;
+        cluster = if cluster.is_zero() { found.cluster } else { cluster };
+        superblock::check(data, found, cluster, config.member)?;
     }
     let same_boot = stored.as_ref().is_none_or(|(s, _)| s.boot_id == config.boot_id || s.clean);
     let generation = stored.as_ref().map_or(0, |(_, generation)| *generation) + 1;
@@ -123,7 +129,7 @@ pub fn open(
         .filter(|_| same_boot)
         .map_or_else(|| Incarnation(random.bytes16()), |(s, _)| s.incarnation);
     let superblock = Superblock {
-        cluster: config.cluster,
+        cluster,
         member: config.member,
         incarnation,
         boot_id: config.boot_id.clone(),
@@ -138,7 +144,8 @@ pub fn open(
             .map_err(|reason| OpenError::Inconsistent { path: data.join("tree"), reason })?,
         None => (SnapshotMeta::default(), ClusterImage::default(), Tree::new()),
     };
-    let (wal, records) = Wal::open(disk.clone(), &data.join("wal"), config.wal)?;
+    let wal_dir = config.wal_dir.clone().unwrap_or_else(|| data.join("wal"));
+    let (wal, records) = Wal::open(disk.clone(), &wal_dir, config.wal)?;
     let (zab, broker_records, positions) = replay(data, config, meta, records, now, random.next_u64())?;
     let session_key = std::array::from_fn(|_| random.next_u64() as u8);
     let machine = Config {
@@ -192,8 +199,10 @@ fn replay(
             Owner::Broker => broker_records.push(record),
         }
     }
-    let bootstrap =
+    let mut bootstrap =
         Membership::of_voters(config.bootstrap.iter().map(|(id, address)| (*id, address.encode())));
+    let observer = |address: &Address| Member { role: MemberRole::Observer, data: address.encode() };
+    bootstrap.members.extend(config.observers.iter().map(|(id, address)| (*id, observer(address))));
     let zab_config = zab::Config { id: config.member, bootstrap, timing: config.timing };
     let peer = zab::Peer::new(zab_config, recovery, now, seed).map_err(inconsistent)?;
     Ok((peer, broker_records, positions))
@@ -207,6 +216,11 @@ pub struct CleanStop {
 }
 
 impl Opened {
+    /// Whose disk it is; [`ClusterId::ZERO`] until that is known.
+    pub fn cluster(&self) -> ClusterId {
+        self.superblock.cluster
+    }
+
     /// For the end of the run.
     pub fn clean_stop(&self) -> CleanStop {
         CleanStop {
@@ -217,6 +231,21 @@ impl Opened {
 }
 
 impl CleanStop {
+    /// Notes which cluster the disk belongs to, once that is known.
+    ///
+    /// # Errors
+    /// As the disk.
+    pub fn learn(&mut self, disk: &dyn Disk, data: &Path, cluster: ClusterId) -> std::io::Result<()> {
+        if self.superblock.cluster == cluster {
+            return Ok(());
+        }
+        let running = Superblock { cluster, clean: false, ..self.superblock.clone() };
+        superblock::write(disk, data, &running, self.generation)?;
+        self.superblock.cluster = cluster;
+        self.generation += 1;
+        Ok(())
+    }
+
     /// Notes that the disk was closed in good order.
     ///
     /// # Errors

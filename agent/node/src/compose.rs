@@ -17,26 +17,26 @@ use streamkeeper_base::{Address, ClusterId, MemberId};
 use streamkeeper_member::broker::{Broker, BrokerConfig, replay};
 use streamkeeper_member::coordination::Coordination;
 use streamkeeper_member::io::{ClientFrame, Clocks, Input, Link, Output};
-use streamkeeper_member::message::{Asker, FromCoordination, ToCoordination};
+use streamkeeper_member::message::{FromCoordination, ToCoordination};
 use streamkeeper_member::open::{OpenConfig, Opened, open};
 use streamkeeper_member::record::Owner;
 use streamkeeper_storage::disk::{Disk, RealDisk, boot_id};
-use streamkeeper_storage::snapshot_file;
 use streamkeeper_storage::wal::WalOptions;
-use streamkeeper_wire::{jute, kafka};
+use streamkeeper_wire::kafka;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::LocalSet;
 
 use crate::config::{AgentConfig, MemberAddress};
+use crate::coordination_thread::{Accepted, CoordinationThread, ToBrokerHub, ToHub};
 use crate::shell::client::{Decoder, serve};
 use crate::shell::clock::Clock;
 use crate::shell::commit::{self, CommitHandle, Completions};
 use crate::shell::hub::{Hub, Inbox, Machine, Remote};
-use crate::shell::link::{self, Identity, Peers};
+use crate::shell::link::{self, Belonging, Identity, Peers};
 
 /// The machines look at the time this often.
-const TICK: Duration = Duration::from_millis(50);
+pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 impl Machine for Coordination {
     type Message = ToCoordination;
@@ -68,22 +68,16 @@ impl Machine for Broker {
     fn peers(message: &FromCoordination) -> Option<BTreeMap<MemberId, String>> {
         match message {
             FromCoordination::Peers(addresses) => {
-                Some(addresses.iter().map(|(id, a)| (*id, format!("{}:{}", a.host, a.peer_port))).collect())
+                Some(addresses.iter().map(|(id, a)| (*id, a.peer_authority())).collect())
             }
             FromCoordination::Image(_)
             | FromCoordination::Answered { .. }
             | FromCoordination::Status(_)
+            | FromCoordination::Identified(_)
             | FromCoordination::HandedOver => None,
         }
     }
 }
-
-/// What the coordination thread's hub is sent.
-type ToHub = UnboundedSender<Remote<ToCoordination>>;
-/// What the broker thread's hub is sent.
-type ToBrokerHub = UnboundedSender<Remote<FromCoordination>>;
-/// A replication link that a peer dialled, on its way to the broker thread.
-type Accepted = (std::net::TcpStream, MemberId, Link, BytesMut);
 
 /// Runs an agent until it is told to stop: by SIGTERM or SIGINT, or, with `with_parent`, by the end of standard input.
 ///
@@ -120,7 +114,7 @@ impl Listeners {
     }
 }
 
-fn bind(host: &str, port: u16, what: &str) -> Result<StdListener> {
+pub(crate) fn bind(host: &str, port: u16, what: &str) -> Result<StdListener> {
     let listener = StdListener::bind((host, port)).with_context(|| {
         format!("the {what} port {host}:{port} cannot be bound; stop what uses it, or choose another")
     })?;
@@ -134,11 +128,13 @@ fn open_config(config: &AgentConfig, own: &MemberAddress) -> Result<OpenConfig> 
         config.bootstrap_voters.iter().filter_map(|id| Some((MemberId(*id), address_of(*id)?))).collect();
     let random = uuid::Uuid::new_v4().as_u128();
     Ok(OpenConfig {
-        cluster: ClusterId::from_hex(&config.cluster_id).ok_or_else(|| anyhow!("clusterId is malformed"))?,
+        cluster: cluster_id(config)?,
         member: MemberId(config.member_id),
         address: address(own, &config.zone),
         joining: config.joining,
         bootstrap: if config.joining { Vec::new() } else { bootstrap },
+        observers: Vec::new(),
+        wal_dir: None,
         boot_id: boot_id()?,
         zookeeper: config.coordination.settings(),
         auto_rebalance: config.rebalance.auto,
@@ -151,6 +147,10 @@ fn open_config(config: &AgentConfig, own: &MemberAddress) -> Result<OpenConfig> 
     })
 }
 
+fn cluster_id(config: &AgentConfig) -> Result<ClusterId> {
+    ClusterId::from_hex(&config.cluster_id).ok_or_else(|| anyhow!("clusterId is malformed"))
+}
+
 fn address(member: &MemberAddress, zone: &str) -> Address {
     Address {
         host: member.host.clone(),
@@ -160,6 +160,7 @@ fn address(member: &MemberAddress, zone: &str) -> Address {
         grpc_port: member.grpc_port,
         http_port: member.http_port,
         zone: zone.to_owned(),
+        ..Address::default()
     }
 }
 
@@ -173,7 +174,7 @@ fn run_threads(
     with_parent: bool,
 ) -> Result<()> {
     let identity = Identity {
-        cluster: ClusterId::from_hex(&config.cluster_id).ok_or_else(|| anyhow!("clusterId is malformed"))?,
+        cluster: Belonging::given(cluster_id(config)?),
         member: MemberId(config.member_id),
         incarnation: opened.incarnation,
     };
@@ -185,7 +186,7 @@ fn run_threads(
     let (commit, threads) = commit::start(opened.committer, completions(&to_coordination, &to_broker))?;
     let broker = BrokerThread {
         machine,
-        identity,
+        identity: identity.clone(),
         kafka: listeners.kafka,
         clock,
         commit: commit.clone(),
@@ -198,8 +199,9 @@ fn run_threads(
         machine: opened.coordination,
         identity,
         seeds: seeds(config, own.id),
-        zookeeper: listeners.zookeeper,
-        peer: listeners.peer,
+        fixed: BTreeMap::new(),
+        clients: vec![listeners.zookeeper],
+        peer: Some(listeners.peer),
         clock,
         commit: commit.clone(),
         disk: disk.clone(),
@@ -208,6 +210,7 @@ fn run_threads(
         remote_sender: to_coordination.clone(),
         to_broker: to_broker.clone(),
         accepted,
+        identified: Box::new(|_| {}),
     };
     spawn_stopper(&to_coordination, with_parent)?;
     let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
@@ -239,7 +242,7 @@ fn broker_config(config: &AgentConfig) -> BrokerConfig {
     }
 }
 
-fn completions(to_coordination: &ToHub, to_broker: &ToBrokerHub) -> Completions {
+pub(crate) fn completions(to_coordination: &ToHub, to_broker: &ToBrokerHub) -> Completions {
     let (coordination, broker) = (to_coordination.clone(), to_broker.clone());
     Completions {
         // The receivers are gone only when the member stops.
@@ -258,7 +261,7 @@ fn seeds(config: &AgentConfig, own: i32) -> BTreeMap<MemberId, String> {
 }
 
 /// Turns SIGTERM, SIGINT and the parent's end into a stop in good order.
-fn spawn_stopper(to_coordination: &ToHub, with_parent: bool) -> Result<()> {
+pub(crate) fn spawn_stopper(to_coordination: &ToHub, with_parent: bool) -> Result<()> {
     let sender = to_coordination.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -289,150 +292,6 @@ fn spawn_stopper(to_coordination: &ToHub, with_parent: bool) -> Result<()> {
         });
     })?;
     Ok(())
-}
-
-struct CoordinationThread {
-    machine: Coordination,
-    identity: Identity,
-    seeds: BTreeMap<MemberId, String>,
-    zookeeper: StdListener,
-    peer: StdListener,
-    clock: Clock,
-    commit: CommitHandle,
-    disk: Arc<dyn Disk>,
-    data: std::path::PathBuf,
-    remote: UnboundedReceiver<Remote<ToCoordination>>,
-    remote_sender: ToHub,
-    to_broker: ToBrokerHub,
-    accepted: UnboundedSender<Accepted>,
-}
-
-impl CoordinationThread {
-    fn run(self) -> Result<(), String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("the coordination thread has no runtime: {error}"))?;
-        LocalSet::new().block_on(&runtime, self.serve())
-    }
-
-    async fn serve(self) -> Result<(), String> {
-        let inbox = Inbox::new();
-        let peers = Peers::new(self.identity, Link::Quorum, inbox.clone());
-        peers.set(&self.seeds);
-        let to_listener = |listener| TcpListener::from_std(listener).map_err(|error| error.to_string());
-        let zookeeper = to_listener(self.zookeeper)?;
-        let peer = to_listener(self.peer)?;
-        tokio::task::spawn_local(serve(
-            zookeeper,
-            zookeeper_frames as Decoder,
-            inbox.clone(),
-            Rc::new(Cell::new(1)),
-        ));
-        tokio::task::spawn_local(accept_peers(peer, self.identity, inbox.clone(), self.accepted));
-        let hub = Hub {
-            owner: Owner::Coordination,
-            clock: self.clock,
-            commit: self.commit,
-            inbox,
-            remote: self.remote,
-            tell: tell(peers, self.seeds, self.remote_sender.clone(), self.to_broker),
-            write_snapshot: snapshot_writer(self.disk, self.data, self.remote_sender.clone()),
-            peers: None,
-            remote_sender: self.remote_sender,
-            tick: TICK,
-            clients: BTreeMap::new(),
-            links: BTreeMap::new(),
-            outputs: {
-                let mut outputs = Vec::new();
-                self.machine.announce(&mut outputs);
-                outputs
-            },
-            dirty_clients: std::collections::BTreeSet::new(),
-            dirty_links: std::collections::BTreeSet::new(),
-            machine: self.machine,
-        };
-        hub.run().await.map(drop)
-    }
-}
-
-/// Routes what coordination says.
-fn tell(
-    peers: Rc<Peers>,
-    seeds: BTreeMap<MemberId, String>,
-    own: ToHub,
-    to_broker: ToBrokerHub,
-) -> Box<dyn FnMut(FromCoordination)> {
-    // The broker is gone only when the member stops.
-    let tell_broker = move |notice| drop(to_broker.send(Remote::Message(notice)));
-    Box::new(move |notice| match notice {
-        FromCoordination::Peers(addresses) => {
-            tell_broker(FromCoordination::Peers(addresses.clone()));
-            let known = addresses.iter().map(|(id, a)| (*id, format!("{}:{}", a.host, a.peer_port)));
-            // Until the ensemble is known the seeds are all there is; later it alone counts.
-            let dialled: BTreeMap<MemberId, String> =
-                if addresses.is_empty() { seeds.clone() } else { known.collect() };
-            peers.set(&dialled);
-        }
-        FromCoordination::HandedOver => drop(own.send(Remote::Stop)),
-        FromCoordination::Image(_) | FromCoordination::Answered { asker: Asker::Broker, .. } => {
-            tell_broker(notice)
-        }
-        FromCoordination::Answered { asker: Asker::Control, .. } | FromCoordination::Status(_) => {}
-    })
-}
-
-/// Writes snapshot files on a thread of their own, one at a time.
-fn snapshot_writer(
-    disk: Arc<dyn Disk>,
-    data: std::path::PathBuf,
-    done: ToHub,
-) -> Box<dyn Fn(i64, Vec<bytes::Bytes>)> {
-    Box::new(move |zxid, chunks| {
-        let (disk, dir, done) = (disk.clone(), data.join("tree"), done.clone());
-        let write = move || match snapshot_file::write(&disk, &dir, zxid, &chunks) {
-            Ok(()) => drop(done.send(Remote::SnapshotWritten(zxid))),
-            Err(error) => {
-                tracing::error!(%error, dir = %dir.display(), "a snapshot cannot be written; see that the disk has room")
-            }
-        };
-        if let Err(error) = std::thread::Builder::new().name("snapshot".to_owned()).spawn(write) {
-            tracing::error!(%error, "a snapshot thread cannot be started");
-        }
-    })
-}
-
-async fn accept_peers(
-    listener: TcpListener,
-    identity: Identity,
-    inbox: Inbox,
-    accepted: UnboundedSender<Accepted>,
-) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, remote)) => {
-                let (inbox, accepted) = (inbox.clone(), accepted.clone());
-                tokio::task::spawn_local(async move {
-                    match link::accept(stream, identity).await {
-                        Ok((stream, peer, Link::Quorum, rest)) => {
-                            link::run(stream, rest, peer, Link::Quorum, &inbox).await;
-                        }
-                        Ok((stream, peer, link, rest)) => {
-                            if let Ok(stream) = stream.into_std() {
-                                // The broker thread is gone only when the member stops.
-                                let _ = accepted.send((stream, peer, link, rest));
-                            }
-                        }
-                        Err(reason) => tracing::warn!(%remote, reason, "a peer's connection is refused"),
-                    }
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "accepting a peer failed");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
 }
 
 struct BrokerThread {
@@ -506,30 +365,25 @@ fn kafka_frames(buffer: &mut BytesMut) -> Result<Option<ClientFrame>, String> {
     Ok(frame.map(ClientFrame::Frame))
 }
 
-fn zookeeper_frames(buffer: &mut BytesMut) -> Result<Option<ClientFrame>, String> {
-    match jute::frame::decode(buffer) {
-        Ok(Some(jute::frame::Unit::Word(word))) => Ok(Some(ClientFrame::Word(word))),
-        Ok(Some(jute::frame::Unit::Frame(frame))) => Ok(Some(ClientFrame::Frame(frame))),
-        Ok(None) => Ok(None),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 /// Reads and checks the configuration file, and sets up the log lines.
 ///
 /// # Errors
 /// The file cannot be used.
 pub fn load(path: &Path) -> Result<AgentConfig> {
     let config = AgentConfig::load(path)?;
-    init_logs(&config)?;
+    init_logs(config.log_file.as_deref())?;
     Ok(config)
 }
 
-fn init_logs(config: &AgentConfig) -> Result<()> {
+/// Sets up the log lines: to a file, or to standard error.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn init_logs(log_file: Option<&Path>) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
-    match &config.log_file {
+    match log_file {
         Some(path) => {
             let file = std::fs::File::options().create(true).append(true).open(path);
             let file = file.with_context(|| format!("{}: the log file cannot be opened", path.display()))?;

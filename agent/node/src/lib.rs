@@ -5,6 +5,9 @@
 pub mod admin;
 pub mod compose;
 pub mod config;
+mod coordination_thread;
 mod shell;
+pub mod zoo;
+pub mod zoo_cfg;
 
 pub use compose::run;

@@ -22,7 +22,7 @@ pub use acl::{authenticate, may};
 pub use apply::{Applied, Outcome, Trigger};
 pub use path::{is_valid, parent};
 pub use prep::{Prep, Prepared};
-pub use session::{Expiry, SESSION_KEY_BYTES, password};
+pub use session::{Expiry, SESSION_KEY_BYTES, cluster_id, password};
 pub use snapshot::SnapshotError;
 pub use tree::Tree;
 pub use txn::{Txn, TxnDecodeError};

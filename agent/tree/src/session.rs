@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use streamkeeper_base::{Instant, SessionId};
+use streamkeeper_base::{ClusterId, Instant, SessionId};
 
 /// Bytes of the key that passwords come from.
 pub const SESSION_KEY_BYTES: usize = 32;
@@ -23,6 +23,14 @@ pub fn password(key: &[u8; SESSION_KEY_BYTES], session: SessionId) -> [u8; 16] {
     mac.update(&session.0.to_be_bytes());
     let tag = mac.finalize().into_bytes();
     std::array::from_fn(|i| tag[i])
+}
+
+/// The identity of an ensemble that has no other: derived from its key, which its first leader made from random bytes.
+pub fn cluster_id(key: &[u8; SESSION_KEY_BYTES]) -> ClusterId {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(b"cluster");
+    let tag = mac.finalize().into_bytes();
+    ClusterId(std::array::from_fn(|i| tag[i]))
 }
 
 /// When sessions expire. Only the quorum leader has one, and a new leader grants every session a full timeout.
@@ -93,5 +101,7 @@ mod tests {
         assert_eq!(one, password(&[1; SESSION_KEY_BYTES], SessionId(1)));
         assert_ne!(one, password(&[1; SESSION_KEY_BYTES], SessionId(2)));
         assert_ne!(one, password(&[2; SESSION_KEY_BYTES], SessionId(1)));
+        assert_ne!(cluster_id(&[1; SESSION_KEY_BYTES]), cluster_id(&[2; SESSION_KEY_BYTES]));
+        assert!(!cluster_id(&[1; SESSION_KEY_BYTES]).is_zero());
     }
 }

@@ -208,7 +208,10 @@ impl Broker {
         match message {
             FromCoordination::Image(image) => self.image_changed(image),
             FromCoordination::Answered { token, answer, .. } => self.answered(token, answer),
-            FromCoordination::Peers(_) | FromCoordination::Status(_) | FromCoordination::HandedOver => {}
+            FromCoordination::Peers(_)
+            | FromCoordination::Status(_)
+            | FromCoordination::Identified(_)
+            | FromCoordination::HandedOver => {}
         }
     }
 

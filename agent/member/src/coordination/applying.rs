@@ -56,6 +56,9 @@ impl Coordination {
         if let Some(number) = mine {
             self.committed(number, &outcome);
         }
+        if let Txn::SessionKey(_) = txn {
+            self.out.extend(self.identified());
+        }
         if let Txn::CloseSession { session, .. } = txn
             && let Some(connection) = self.attached.get(session).copied()
         {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use streamkeeper_base::{Address, Durable, Incarnation, Instant, MemberId, SessionId, Zxid};
 use streamkeeper_controller::{Answer, ClusterImage, Command, CommandError, decode_answer};
-use streamkeeper_tree::{Tree, Watches};
+use streamkeeper_tree::{Tree, Watches, cluster_id};
 use streamkeeper_zab as zab;
 use streamkeeper_zab::{Action, Event, Membership, RoleName, SnapshotMeta};
 
@@ -211,6 +211,11 @@ impl Coordination {
     pub fn announce(&self, out: &mut Vec<Output<FromCoordination>>) {
         out.push(Output::Tell(FromCoordination::Image(self.image.clone())));
         out.push(Output::Tell(FromCoordination::Peers(addresses(self.zab.membership()))));
+        out.extend(self.identified());
+    }
+
+    fn identified(&self) -> Option<Output<FromCoordination>> {
+        self.tree.session_key().map(|key| Output::Tell(FromCoordination::Identified(cluster_id(key))))
     }
 
     fn told(&mut self, message: ToCoordination) {
@@ -494,6 +499,7 @@ impl Coordination {
                 self.tree = tree;
                 self.image = Arc::new(image);
                 self.out.push(Output::Tell(FromCoordination::Image(self.image.clone())));
+                self.out.extend(self.identified());
                 let mut written = vec![self.zab.snapshot_meta().encode()];
                 written.extend(chunks.iter().skip(1).cloned());
                 self.out.push(Output::WriteSnapshot { zxid: zxid.0, chunks: written });

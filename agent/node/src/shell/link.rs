@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -26,11 +27,46 @@ const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MAX: Duration = Duration::from_millis(400);
 
 /// Who this agent is towards its peers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Identity {
-    pub(crate) cluster: ClusterId,
+    pub(crate) cluster: Belonging,
     pub(crate) member: MemberId,
     pub(crate) incarnation: Incarnation,
+}
+
+/// Which cluster this agent belongs to. A `zoo.cfg` names none: then the ensemble's own state tells it, once.
+#[derive(Clone, Debug)]
+pub(crate) struct Belonging {
+    id: Arc<OnceLock<ClusterId>>,
+    learned: bool,
+}
+
+impl Belonging {
+    /// A cluster that the configuration names.
+    pub(crate) fn given(cluster: ClusterId) -> Self {
+        Self { id: Arc::new(OnceLock::from(cluster)), learned: false }
+    }
+
+    /// A cluster that the disk names, or [`ClusterId::ZERO`]: then it is yet to be learned.
+    pub(crate) fn learned(cluster: ClusterId) -> Self {
+        let id = if cluster.is_zero() { OnceLock::new() } else { OnceLock::from(cluster) };
+        Self { id: Arc::new(id), learned: true }
+    }
+
+    /// The ensemble's state says which cluster it is; false if it is another one than before.
+    pub(crate) fn learn(&self, cluster: ClusterId) -> bool {
+        *self.id.get_or_init(|| cluster) == cluster
+    }
+
+    fn id(&self) -> ClusterId {
+        self.id.get().copied().unwrap_or(ClusterId::ZERO)
+    }
+
+    /// A member that has yet to learn its cluster may talk to any: what it is told then decides.
+    fn may_talk_to(&self, other: ClusterId) -> bool {
+        let own = self.id();
+        own == other || (self.learned && (own.is_zero() || other.is_zero()))
+    }
 }
 
 /// Where the links of one machine go: addresses by peer, changed as members come and go.
@@ -62,7 +98,7 @@ impl Peers {
                 continue;
             }
             let task = tokio::task::spawn_local(dial_forever(
-                self.identity,
+                self.identity.clone(),
                 *peer,
                 address.clone(),
                 self.outgoing,
@@ -83,7 +119,7 @@ impl Peers {
 async fn dial_forever(identity: Identity, peer: MemberId, address: String, link: Link, inbox: Inbox) {
     let mut wait = RETRY_FIRST;
     loop {
-        match connect(identity, peer, &address, link).await {
+        match connect(&identity, peer, &address, link).await {
             Ok(stream) => {
                 wait = RETRY_FIRST;
                 run(stream, BytesMut::new(), peer, link, &inbox).await;
@@ -95,7 +131,12 @@ async fn dial_forever(identity: Identity, peer: MemberId, address: String, link:
     }
 }
 
-async fn connect(identity: Identity, peer: MemberId, address: &str, link: Link) -> Result<TcpStream, String> {
+async fn connect(
+    identity: &Identity,
+    peer: MemberId,
+    address: &str,
+    link: Link,
+) -> Result<TcpStream, String> {
     let greeting = async {
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
         send_hello(&stream, identity, link).await?;
@@ -117,7 +158,7 @@ async fn connect(identity: Identity, peer: MemberId, address: &str, link: Link) 
 /// Answers the greeting of a peer that dialled us; the link is what the peer says it is, seen from this side.
 pub(crate) async fn accept(
     stream: TcpStream,
-    identity: Identity,
+    identity: &Identity,
 ) -> Result<(TcpStream, MemberId, Link, BytesMut), String> {
     let greeting = async {
         let (hello, rest) = read_hello(&stream).await?;
@@ -136,14 +177,14 @@ pub(crate) async fn accept(
     Ok((stream, peer, link, rest))
 }
 
-async fn send_hello(stream: &TcpStream, identity: Identity, link: Link) -> Result<(), String> {
+async fn send_hello(stream: &TcpStream, identity: &Identity, link: Link) -> Result<(), String> {
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     let kind = match link {
         Link::Quorum => LinkKind::Quorum,
         Link::ReplicationOut | Link::ReplicationIn => LinkKind::Replication,
     };
     let hello = Hello {
-        cluster: identity.cluster,
+        cluster: identity.cluster.id(),
         member: identity.member,
         incarnation: identity.incarnation,
         kind,
@@ -174,11 +215,13 @@ async fn read_hello(stream: &TcpStream) -> Result<(Hello, BytesMut), String> {
     }
 }
 
-fn check_hello(hello: &Hello, identity: Identity) -> Result<(), String> {
-    if hello.cluster != identity.cluster {
+fn check_hello(hello: &Hello, identity: &Identity) -> Result<(), String> {
+    if !identity.cluster.may_talk_to(hello.cluster) {
         return Err(format!(
             "member {} belongs to cluster {}, not {}",
-            hello.member, hello.cluster, identity.cluster
+            hello.member,
+            hello.cluster,
+            identity.cluster.id()
         ));
     }
     if hello.member == identity.member {
