@@ -82,20 +82,30 @@ pub trait DiskFile: Send + Sync {
 }
 
 /// Makes a directory and those above it, names included, so that a power cut keeps the way to what is flushed
-/// in it.
+/// in it. A directory that is there already may have been made by a process that died before it flushed the
+/// name, so every name on the way is flushed again; only directories of others, which refuse, are passed over.
 ///
 /// # Errors
 /// As the disk.
 pub fn create_dir_durable(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> =
-        path.ancestors().take_while(|p| !p.as_os_str().is_empty() && !disk.exists(p)).collect();
+    let above: Vec<&Path> = path.ancestors().filter(|p| !p.as_os_str().is_empty()).collect();
+    let present = above.iter().filter(|p| disk.exists(p)).count();
     disk.create_dir_all(path)?;
-    for made in missing.iter().rev() {
-        if let Some(parent) = made.parent() {
-            disk.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+    for (number, made) in above.iter().rev().enumerate() {
+        let Some(parent) = made.parent() else { continue };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        match disk.sync_dir(parent) {
+            Err(error) if number + 1 < present && is_refusal(&error) => {}
+            result => result?,
         }
     }
     Ok(())
+}
+
+/// True for what the directories of others answer: no permission, no writing, no flushing there.
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported)
 }
 
 /// Replaces a file as a whole: temporary name, write, flush, rename, flush of the directory. After a crash it

@@ -114,6 +114,18 @@ fn a_power_cut_keeps_what_was_flushed_and_tears_the_rest() {
 }
 
 #[test]
+fn a_directory_that_a_dead_process_made_is_durable_once_it_is_asked_for_again() {
+    for seed in 0..50 {
+        let disk = SimulatedDisk::new(seed);
+        disk.create_dir_all(Path::new("/data/topics/1/0")).expect("directories");
+        disk.crash(Crash::Process);
+        create_dir_durable(&disk, Path::new("/data/topics/1/0")).expect("it is there");
+        disk.crash(Crash::Power);
+        assert!(disk.exists(Path::new("/data/topics/1/0")), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_process_crash_keeps_what_was_written() {
     let disk = SimulatedDisk::new(1);
     let (path, file) = new_file(&disk);
