@@ -103,12 +103,15 @@ impl Peer {
         }
     }
 
-    /// The leader's own acknowledgement counts once its epoch is durable.
+    /// The leader's own acknowledgement counts once its epoch is durable. It covers the history that NewLeader closed and no
+    /// more: a quorum of others may have begun broadcast meanwhile, and what was logged since has its own flush
+    /// (ZOOKEEPER-4646's class).
     pub(crate) fn own_new_leader_durable(&mut self) {
-        let (id, last) = (self.id, self.history.last());
+        let id = self.id;
         let Role::Leading(leader) = &mut self.role else { return };
         leader.new_leader_acks.insert(id);
-        leader.acked.insert(id, last);
+        let acked = leader.acked.entry(id).or_default();
+        *acked = (*acked).max(leader.rank.1);
         self.check_new_leader_acks();
     }
 
@@ -118,12 +121,15 @@ impl Peer {
         if leader.phase != Phase::Synchronization || !self.history.quorums().hold(&leader.new_leader_acks) {
             return;
         }
-        leader.phase = Phase::Broadcasting;
         let synced: Vec<MemberId> =
             leader.learners.iter().filter(|(_, l)| l.stage == Stage::Synced).map(|(id, _)| *id).collect();
         self.history.commit(self.history.last());
-        self.report_role();
+        // The owner has everything before it is told that it leads: it decides against that state.
         self.deliver();
+        if let Role::Leading(leader) = &mut self.role {
+            leader.phase = Phase::Broadcasting;
+        }
+        self.report_role();
         synced.into_iter().for_each(|learner| self.send_up_to_date(learner));
     }
 

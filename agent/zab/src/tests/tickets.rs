@@ -217,6 +217,68 @@ fn a_leader_gives_up_for_a_follower_that_is_ahead() {
     assert_eq!(peer.role(), RoleName::Looking);
 }
 
+fn from(peer: &mut Peer, id: i32, message: Message) -> Vec<Action> {
+    step(peer, Event::Received { from: m(id), message })
+}
+
+/// Member 0 with one entry of epoch 1, chosen as leader of epoch 2; its NewLeader record is under way as the ticket returned.
+fn synchronizing_leader() -> (Peer, u64) {
+    let records = [
+        LogRecord::Promise(ZabEpoch(1)),
+        LogRecord::NewLeader(ZabEpoch(1)),
+        LogRecord::Entry(entry(z(1, 1))),
+    ];
+    let mut peer = member(&records);
+    step(&mut peer, Event::Tick);
+    let vote = Vote { epoch: ZabEpoch(1), zxid: z(1, 1), id: m(0) };
+    for id in [1, 2] {
+        let news = Notification { state: NotifierState::Looking, round: 1, vote };
+        from(&mut peer, id, Message::Notification(news));
+    }
+    let mut out = from(&mut peer, 1, Message::FollowerInfo { promised: ZabEpoch(1) });
+    out.extend(from(&mut peer, 2, Message::FollowerInfo { promised: ZabEpoch(1) }));
+    let ticket_of = |out: &[Action], wanted: &LogRecord| {
+        out.iter().find_map(|a| match a {
+            Action::Persist { ticket, record } if record == wanted => Some(*ticket),
+            _ => None,
+        })
+    };
+    let promise = ticket_of(&out, &LogRecord::Promise(ZabEpoch(2))).expect("the leader promises");
+    let mut out = step(&mut peer, persisted(promise));
+    for id in [1, 2] {
+        let mut ends = EpochEnds::default();
+        ends.record(z(1, 1));
+        out.extend(from(&mut peer, id, Message::AckEpoch { current: ZabEpoch(1), ends, counts: true }));
+    }
+    let adopted = ticket_of(&out, &LogRecord::NewLeader(ZabEpoch(2))).expect("the leader adopts its epoch");
+    (peer, adopted)
+}
+
+#[test] // ZOOKEEPER-4646's class: NewLeader's flush says nothing of entries that were logged behind it
+fn a_leaders_own_flush_counts_for_what_it_covers_only() {
+    let (mut peer, adopted) = synchronizing_leader();
+    from(&mut peer, 1, Message::AckNewLeader { epoch: ZabEpoch(2) });
+    from(&mut peer, 2, Message::AckNewLeader { epoch: ZabEpoch(2) });
+    assert_eq!(peer.role(), RoleName::Leading, "two of three are enough");
+    let mut out = Vec::new();
+    let zxid = peer.propose(Bytes::from_static(b"t"), &mut out).expect("it leads");
+    step(&mut peer, persisted(adopted));
+    from(&mut peer, 1, Message::Ack { zxid });
+    assert_eq!(peer.last_committed(), z(1, 1), "one disk of three holds it");
+    step(&mut peer, persisted(adopted + 1));
+    assert_eq!(peer.last_committed(), zxid);
+}
+
+#[test] // Z8: a new primary has delivered what came before it decides anything
+fn a_leader_has_its_history_before_it_is_told_that_it_leads() {
+    let (mut peer, adopted) = synchronizing_leader();
+    step(&mut peer, persisted(adopted));
+    let out = from(&mut peer, 1, Message::AckNewLeader { epoch: ZabEpoch(2) });
+    let delivered = out.iter().position(|a| matches!(a, Action::Deliver { .. })).expect("its history");
+    let leads = |a: &Action| matches!(a, Action::RoleChanged { role: RoleName::Leading, .. });
+    assert!(out.iter().position(leads).is_some_and(|leads| leads > delivered), "{out:?}");
+}
+
 #[test] // forged counts cost nothing
 fn a_forged_count_is_an_error() {
     for tag in [4_u8, 6, 7, 14] {
