@@ -25,6 +25,7 @@ impl Coordination {
                 return self.out.push(Output::Fatal { reason });
             }
         };
+        self.applied = zxid;
         let mine =
             (envelope.origin == self.config.member && envelope.request > 0).then_some(envelope.request);
         match envelope.body {
@@ -37,7 +38,6 @@ impl Coordination {
             }
         }
         self.txns_since_snapshot += 1;
-        self.maybe_snapshot();
     }
 
     fn apply_deltas(&mut self, deltas: &[Delta]) {

@@ -80,7 +80,7 @@ impl Coordination {
             return self.drop_client(connection);
         };
         // A client that has seen more than this member has applied must not read the past here.
-        if request.last_zxid_seen > self.zab.last_delivered().0 {
+        if request.last_zxid_seen > self.applied.0 {
             return self.drop_client(connection);
         }
         let timeout_ms = self.config.zookeeper.session_timeout_ms(request.timeout_ms);
@@ -211,7 +211,7 @@ impl Coordination {
     }
 
     fn fail(&mut self, connection: ConnectionId, xid: i32, error: ErrorCode) {
-        let frame = ReplyHeader { xid, zxid: self.zab.last_delivered().0, error }.frame(|_| {});
+        let frame = ReplyHeader { xid, zxid: self.applied.0, error }.frame(|_| {});
         if let Some(client) = self.clients.get_mut(&connection) {
             client.queue.push_back(Slot::Ready(frame));
         }
@@ -244,7 +244,7 @@ impl Coordination {
     }
 
     pub(super) fn slot_committed(&mut self, connection: ConnectionId, number: u64, outcome: &Outcome) {
-        let zxid = self.zab.last_delivered().0;
+        let zxid = self.applied.0;
         self.fill(connection, number, |xid, kind| match kind {
             WaitKind::Write { with_stat, .. } => Some(replies::committed(xid, zxid, outcome, with_stat)),
             WaitKind::Close => Some(ReplyHeader { xid, zxid, error: ErrorCode::OK }.frame(|_| {})),
@@ -253,7 +253,7 @@ impl Coordination {
     }
 
     pub(super) fn slot_decided(&mut self, connection: ConnectionId, number: u64, response: Response) {
-        let zxid = self.zab.last_delivered().0;
+        let zxid = self.applied.0;
         match response {
             Response::Rejected { codes, .. } => self.fill(connection, number, |xid, kind| match kind {
                 WaitKind::Write { is_multi, .. } => Some(replies::rejected(xid, zxid, &codes, *is_multi)),
@@ -310,7 +310,7 @@ impl Coordination {
     }
 
     fn execute(&mut self, connection: ConnectionId, xid: i32, request: &ClientRequest) {
-        let zxid = self.zab.last_delivered().0;
+        let zxid = self.applied.0;
         let Some(client) = self.clients.get(&connection) else { return };
         let Some(session) = client.session() else { return };
         let frames = match request {
@@ -340,7 +340,7 @@ impl Coordination {
                 }
             },
             serves: role.serves(),
-            zxid: self.zab.last_delivered().0,
+            zxid: self.applied.0,
             znodes: self.tree.node_count(),
             data_bytes: self.tree.data_bytes(),
             watches: self.watches.count(),

@@ -99,6 +99,8 @@ pub struct Coordination {
     /// Peers with a quorum link.
     linked: BTreeSet<MemberId>,
     leading: Option<Leading>,
+    /// What the state holds: Zab hands committed entries over in batches, and is ahead of it within one.
+    applied: Zxid,
     snapshot_under_way: Option<Zxid>,
     txns_since_snapshot: u64,
     received: u64,
@@ -124,6 +126,7 @@ impl Coordination {
     /// A machine with what its disk holds.
     pub fn new(config: Config, recovered: Recovered, now: Instant) -> Self {
         Self {
+            applied: recovered.zab.last_delivered(),
             config,
             zab: recovered.zab,
             tree: recovered.tree,
@@ -184,6 +187,7 @@ impl Coordination {
             Input::Message(message) => self.told(message),
             Input::Tick => self.tick(),
         }
+        self.maybe_snapshot();
         std::mem::swap(&mut self.out, out);
     }
 
@@ -277,7 +281,7 @@ impl Coordination {
 
     /// A decision came back: it counts once everything it was made against is applied here.
     fn responded(&mut self, number: u64, response: Response) {
-        if response.after() > self.zab.last_delivered() {
+        if response.after() > self.applied {
             self.held_back.insert((response.after(), number), response);
         } else {
             self.settle(number, response);
@@ -285,7 +289,7 @@ impl Coordination {
     }
 
     fn release_held_back(&mut self) {
-        let applied = self.zab.last_delivered();
+        let applied = self.applied;
         while let Some(entry) = self.held_back.first_entry() {
             let (after, number) = *entry.key();
             if after > applied {
@@ -330,6 +334,7 @@ impl Coordination {
     }
 
     fn carry_out(&mut self, mut actions: Vec<Action>) {
+        let mut without_history = Vec::new();
         for action in actions.drain(..) {
             match action {
                 Action::Persist { ticket, record } => self.out.push(Output::Append {
@@ -340,21 +345,23 @@ impl Coordination {
                 Action::Send { to, message } => self.send(to, forward::ZAB, message.encode()),
                 Action::Disconnect(peer) => self.out.push(Output::PeerReset { peer, link: Link::Quorum }),
                 Action::Deliver { zxid, txn } => self.apply(zxid, txn),
-                Action::DeliverMembership { membership, .. } => {
+                Action::DeliverMembership { zxid, membership } => {
+                    self.applied = zxid;
                     self.out.push(Output::Tell(FromCoordination::Peers(addresses(&membership))));
                 }
                 Action::RoleChanged { role, .. } => self.role_changed(role),
-                Action::SupplySnapshot { to } => {
-                    let zxid = self.zab.last_delivered();
-                    let chunks = self.state_chunks();
-                    self.zab_event(Event::SnapshotSupplied { to, zxid, chunks });
-                }
+                Action::SupplySnapshot { to } => without_history.push(to),
                 Action::InstallSnapshot { zxid, chunks } => self.install(zxid, &chunks),
                 Action::SyncDone { token, zxid } => self.sync_done(token, Some(zxid)),
                 Action::SyncFailed { token } => self.sync_done(token, None),
                 Action::Release { below } => self.out.push(Output::Release { below: Ticket(below) }),
                 Action::HandedOver => self.out.push(Output::Tell(FromCoordination::HandedOver)),
             }
+        }
+        // Only now is the state what Zab says was delivered.
+        for to in without_history {
+            let (zxid, chunks) = (self.applied, self.state_chunks());
+            self.zab_event(Event::SnapshotSupplied { to, zxid, chunks });
         }
         // The buffer is used again; a nested event may have left its own.
         if self.actions.capacity() == 0 {
@@ -469,7 +476,7 @@ impl Coordination {
             role: self.zab.role(),
             quorum_leader: self.zab.leader(),
             zab_epoch: self.zab.epoch().0,
-            zxid: self.zab.last_delivered(),
+            zxid: self.applied,
             members: known
                 .into_iter()
                 .map(|(id, address)| (id, (membership.is_voter(id), address)))
@@ -497,6 +504,7 @@ impl Coordination {
         match decode_state(chunks) {
             Ok((_, image, tree)) => {
                 self.tree = tree;
+                self.applied = zxid;
                 self.image = Arc::new(image);
                 self.out.push(Output::Tell(FromCoordination::Image(self.image.clone())));
                 self.out.extend(self.identified());
@@ -520,11 +528,13 @@ impl Coordination {
     }
 
     fn maybe_snapshot(&mut self) {
-        if self.txns_since_snapshot < self.config.snapshot_every_txns || self.snapshot_under_way.is_some() {
+        let due = self.txns_since_snapshot >= self.config.snapshot_every_txns;
+        // A state that is being installed is on disk soon by itself.
+        let zxid = self.zab.last_delivered();
+        if !due || self.snapshot_under_way.is_some() || zxid != self.applied {
             return;
         }
         self.txns_since_snapshot = 0;
-        let zxid = self.zab.last_delivered();
         self.snapshot_under_way = Some(zxid);
         let chunks = self.state_chunks();
         self.out.push(Output::WriteSnapshot { zxid: zxid.0, chunks });
