@@ -32,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("streamkeeper", &["node", "operator"]),
     ("streamkeeper-bench", &["base", "wire"]),
     ("xtask", &[]),
+    ("streamkeeper-sim", &["base", "controller", "member", "replica", "storage", "tree", "wire", "zab"]),
 ];
 
 /// Crates below the shell: none of them may depend on an async runtime, not even in tests.

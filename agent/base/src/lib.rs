@@ -9,6 +9,7 @@ pub mod codec;
 pub mod durable;
 pub mod id;
 pub mod limits;
+pub mod plant;
 pub mod random;
 pub mod server_line;
 pub mod time;
