@@ -124,6 +124,7 @@ fn open_config(cfg: &ZooCfg, places: &Places) -> Result<OpenConfig> {
         boot_id: boot_id()?,
         zookeeper: cfg.settings.clone(),
         auto_rebalance: false,
+        moves_bytes_per_second_max: 0,
         is_broker: false,
         timing: Timing { sync_limit: cfg.sync_limit, init_limit: cfg.init_limit, ..Timing::default() },
         snapshot_every_txns: cfg.snapshot_every_txns,
