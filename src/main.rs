@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use streamkeeper_node::zoo_cfg;
-use streamkeeper_operator::manifest;
+use streamkeeper_operator::desired::Desired;
+use streamkeeper_operator::{crd, manifest};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -85,6 +86,8 @@ enum Verb {
         #[arg(short, long = "file", required = true)]
         files: Vec<PathBuf>,
     },
+    /// Print the definitions of the resources, for `kubectl apply -f -`.
+    Crds,
     /// Run one agent from its configuration file, or a member of a ZooKeeper ensemble from a `zoo.cfg`.
     #[command(group(clap::ArgGroup::new("from").required(true)))]
     Agent {
@@ -140,28 +143,23 @@ fn default_data() -> PathBuf {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().verb {
-        Verb::Up { files, data, any_port, output } => match desired(&files) {
-            Ok(desired) => {
-                up::run(desired, &data, any_port, output == Output::Json).map(|()| ExitCode::SUCCESS)
-            }
-            Err(status) => return status,
-        },
-        Verb::Apply { files, data } => match desired(&files) {
-            Ok(desired) => up::apply(&desired, &data),
-            Err(status) => return status,
-        },
+        Verb::Up { files, data, any_port, output } => {
+            up::run(&files, &data, any_port, output == Output::Json)
+        }
+        Verb::Apply { files, data } => up::apply(&files, &data),
         Verb::Get { what, data, output } => {
             read::get(what, &data, output == Shown::Json).map(|()| ExitCode::SUCCESS)
         }
         Verb::Delete { name, data, .. } => up::delete_topic(&data, &name).map(|()| ExitCode::SUCCESS),
         Verb::Status { data } => read::status(&data),
-        Verb::Validate { files } => match desired(&files) {
+        Verb::Validate { files } => match desired(&files, None) {
             Ok(desired) => {
                 read::say(&format!("{} topics for Ensemble {}: valid", desired.topics.len(), desired.name));
                 Ok(ExitCode::SUCCESS)
             }
-            Err(status) => return status,
+            Err(status) => Ok(status),
         },
+        Verb::Crds => crds().map(|()| ExitCode::SUCCESS),
         Verb::Agent { zoo_cfg: Some(file), properties, .. } => match zoo_cfg::load(&file, &properties) {
             Ok(cfg) => zoo_member(&cfg).map(|()| ExitCode::SUCCESS),
             Err(errors) => {
@@ -182,11 +180,12 @@ fn main() -> ExitCode {
 /// The quickstart that is used without manifests.
 const QUICKSTART: &str = include_str!("../examples/quickstart.yaml");
 
-fn desired(files: &[PathBuf]) -> Result<manifest::Desired, ExitCode> {
-    let read = if files.is_empty() {
-        manifest::parse(&[(PathBuf::from("quickstart"), QUICKSTART.to_owned())])
-    } else {
-        manifest::load(files)
+/// What is wanted with these files beside what was wanted before; the quickstart without both. Mistakes are said here.
+fn desired(files: &[PathBuf], current: Option<&Desired>) -> Result<Desired, ExitCode> {
+    let read = match (files, current) {
+        ([], Some(current)) => Ok(current.clone()),
+        ([], None) => manifest::parse(&[(PathBuf::from("quickstart"), QUICKSTART.to_owned())], None),
+        (files, current) => manifest::load(files, current),
     };
     read.map_err(|errors| {
         errors.iter().for_each(|error| complain(&error.to_string()));
@@ -202,6 +201,14 @@ fn complain(text: &str) {
 fn zoo_member(cfg: &zoo_cfg::ZooCfg) -> anyhow::Result<()> {
     streamkeeper_node::compose::init_logs(None)?;
     streamkeeper_node::zoo::run(cfg)
+}
+
+fn crds() -> anyhow::Result<()> {
+    for definition in crd::definitions() {
+        read::say("---");
+        read::say(crd::to_yaml(&definition)?.trim_end());
+    }
+    Ok(())
 }
 
 fn agent(config: &std::path::Path, with_parent: bool) -> anyhow::Result<()> {

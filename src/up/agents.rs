@@ -129,7 +129,10 @@ fn config(state: &State, data: &Path, id: i32) -> AgentConfig {
         members: state.members.iter().map(address).collect(),
         bind: "127.0.0.1".to_owned(),
         coordination: CoordinationConfig {
-            tick_time_ms: ensemble.coordination.tick_time_ms,
+            tick_time_ms: ensemble
+                .coordination
+                .tick_time_ms
+                .map_or(2000, |ms| u64::try_from(ms).unwrap_or(2000)),
             ..CoordinationConfig::default()
         },
         broker: ensemble.broker.config.clone(),

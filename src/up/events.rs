@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use streamkeeper_operator::manifest::Desired;
+use streamkeeper_operator::desired::Desired;
 
 use super::{State, member_dir};
 use crate::read::say;
@@ -97,7 +97,13 @@ fn ready_text(state: &State, data: &Path, took: Duration) -> String {
     let kafka: Vec<String> = state.members.iter().map(super::MemberState::kafka).collect();
     let zookeeper: Vec<String> = state.members.iter().map(super::MemberState::zookeeper).collect();
     let first = kafka.first().cloned().unwrap_or_default();
-    let topic = state.desired.topics.keys().next().cloned().unwrap_or_else(|| "test".to_owned());
+    let topic = state
+        .desired
+        .kafka_topics()
+        .keys()
+        .next()
+        .map(|name| (*name).to_owned())
+        .unwrap_or_else(|| "test".to_owned());
     let ensemble = &state.desired.name;
     let members = state.members.len();
     let seconds = took.as_secs_f32();

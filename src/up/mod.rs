@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use streamkeeper_node::admin;
-use streamkeeper_operator::manifest::Desired;
 use streamkeeper_operator::plan::{Observed, ObservedTopic, Step, plan, refuse_change};
 
 pub(crate) use agents::Agents;
@@ -27,20 +26,25 @@ const QUIET: Duration = Duration::from_secs(5);
 const WATCH: Duration = Duration::from_millis(50);
 
 /// Runs until Ctrl-C or SIGTERM.
-pub(crate) fn run(desired: Desired, data: &Path, any_port: bool, json: bool) -> Result<()> {
+pub(crate) fn run(files: &[PathBuf], data: &Path, any_port: bool, json: bool) -> Result<ExitCode> {
     let events = Events::new(json);
     std::fs::create_dir_all(data).with_context(|| {
         format!("{}: the data directory cannot be made; use another --data", data.display())
     })?;
     let _lock = lock(data)?;
-    let state = State::load_or_make(data, desired, any_port)?;
+    let before = State::load(data)?;
+    let desired = match crate::desired(files, before.as_ref().map(|state| &state.desired)) {
+        Ok(desired) => desired,
+        Err(status) => return Ok(status),
+    };
+    let state = State::with(before, desired, any_port)?;
     state.save(data)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(supervise(state, data, &events));
     if let Err(error) = &result {
         events.error(&format!("{error:#}"));
     }
-    result
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 fn lock(data: &Path) -> Result<std::fs::File> {
@@ -133,15 +137,12 @@ fn converge(state: &State) -> Result<Progress> {
     for step in plan(&state.desired, &observed) {
         let kafka = state.members.first().map(MemberState::kafka).ok_or_else(|| anyhow!("no members"))?;
         progress = match step {
-            Step::CreateTopic(topic) => {
-                admin::create_topic(
-                    &kafka,
-                    &topic.name,
-                    topic.partitions,
-                    topic.replication_factor,
-                    &topic.config,
-                )?;
-                Progress::Waiting(format!("topic {} is made", topic.name))
+            Step::CreateTopic { name, topic } => {
+                let config =
+                    topic.config.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+                let copies = i16::try_from(topic.replication_factor)?;
+                admin::create_topic(&kafka, &name, topic.partitions, copies, &config)?;
+                Progress::Waiting(format!("topic {name} is made"))
             }
             Step::GrowTopic { name, partitions } => {
                 admin::grow_topic(&kafka, &name, partitions)?;
@@ -186,11 +187,10 @@ fn observe(state: &State) -> Observed {
 
 /// Partitions of wanted topics that hold more replicas than they shall: a move adds before it removes.
 fn moving(cluster: &admin::Cluster, state: &State) -> usize {
+    let wanted = state.desired.kafka_topics();
     let of = |(name, topic): (&String, &admin::Topic)| {
-        let wanted = state
-            .desired
-            .topics
-            .get(name)
+        let wanted = wanted
+            .get(name.as_str())
             .map_or(usize::MAX, |t| usize::try_from(t.replication_factor).unwrap_or(0));
         topic.partitions.iter().filter(|p| p.replicas.len() > wanted).count()
     };
@@ -198,13 +198,17 @@ fn moving(cluster: &admin::Cluster, state: &State) -> usize {
 }
 
 /// Hands a change to the running `up`, which takes it from the data directory.
-pub(crate) fn apply(desired: &Desired, data: &Path) -> Result<ExitCode> {
+pub(crate) fn apply(files: &[PathBuf], data: &Path) -> Result<ExitCode> {
     let state = running(data)?;
-    if let Err(reason) = refuse_change(&state.desired, desired) {
+    let desired = match crate::desired(files, Some(&state.desired)) {
+        Ok(desired) => desired,
+        Err(status) => return Ok(status),
+    };
+    if let Err(reason) = refuse_change(&state.desired, &desired) {
         crate::complain(&reason);
         return Ok(ExitCode::from(crate::USAGE));
     }
-    state::hand_over(data, desired)?;
+    state::hand_over(data, &desired)?;
     crate::read::say(&format!("applied to Ensemble {}", desired.name));
     Ok(ExitCode::SUCCESS)
 }
@@ -214,7 +218,9 @@ pub(crate) fn delete_topic(data: &Path, name: &str) -> Result<()> {
     let state = running(data)?;
     let kafka = state.members.first().map(MemberState::kafka).ok_or_else(|| anyhow!("no members"))?;
     let mut desired = state.desired.clone();
-    if desired.topics.remove(name).is_some() {
+    let wanted = desired.topics.len();
+    desired.topics.retain(|resource, topic| topic.name_in_kafka(resource) != name);
+    if desired.topics.len() < wanted {
         state::hand_over(data, &desired)?;
         // The running `up` must forget the topic before it is gone, or it would make it anew.
         state::wait_taken(data, Duration::from_secs(5))?;

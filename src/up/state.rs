@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use streamkeeper_operator::manifest::Desired;
+use streamkeeper_operator::desired::Desired;
 use streamkeeper_operator::plan::refuse_change;
 
 const HOST: &str = "127.0.0.1";
@@ -41,7 +41,7 @@ impl MemberState {
 }
 
 /// What is remembered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) cluster_id: String,
     pub(crate) desired: Desired,
@@ -68,8 +68,8 @@ impl State {
     }
 
     /// The ensemble of before with what is wanted now, or a new one.
-    pub(crate) fn load_or_make(data: &Path, desired: Desired, any_port: bool) -> Result<Self> {
-        if let Some(mut state) = Self::load(data)? {
+    pub(crate) fn with(before: Option<Self>, desired: Desired, any_port: bool) -> Result<Self> {
+        if let Some(mut state) = before {
             refuse_change(&state.desired, &desired).map_err(|reason| anyhow::anyhow!(reason))?;
             state.desired = desired;
             state.grow()?;

@@ -1,0 +1,5 @@
+//! The ensemble's pipeline, one file per step.
+//!
+//! Read first: [`validate`].
+
+pub mod validate;
