@@ -59,6 +59,8 @@ pub enum Command {
         topic: String,
         /// How many there shall be.
         total: i32,
+        /// Replicas of the new ones, if the caller chooses them.
+        assignment: Option<Vec<Vec<MemberId>>>,
     },
     /// A topic's configs are set; `None` removes one.
     AlterConfigs {
@@ -126,7 +128,8 @@ pub struct CommandError {
 }
 
 impl CommandError {
-    pub(crate) fn new(code: i16, message: impl Into<String>) -> Self {
+    /// An error with its number and its words.
+    pub fn new(code: i16, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 }
@@ -170,10 +173,13 @@ impl Command {
                 out.put_u8(7);
                 out.put_slice(&id.0);
             }
-            Self::CreatePartitions { topic, total } => {
+            Self::CreatePartitions { topic, total, assignment } => {
                 out.put_u8(8);
                 put_text(out, topic);
                 out.put_i32(*total);
+                put_option(out, assignment.as_deref(), |out, lists| {
+                    put_list(out, lists.iter(), |out, ids| put_ids(out, ids));
+                });
             }
             Self::AlterConfigs { topic, changes } => {
                 out.put_u8(9);
@@ -223,7 +229,11 @@ impl Command {
             5 => Self::Unregister(MemberId(get.i32()?)),
             6 => Self::CreateTopic(get_new_topic(get)?),
             7 => Self::DeleteTopic(TopicId(get.array()?)),
-            8 => Self::CreatePartitions { topic: get.text()?, total: get.i32()? },
+            8 => Self::CreatePartitions {
+                topic: get.text()?,
+                total: get.i32()?,
+                assignment: get.option(|g| g.list(get_ids))?,
+            },
             9 => Self::AlterConfigs {
                 topic: get.text()?,
                 changes: get.list(|g| Ok((g.text()?, g.option(Get::text)?)))?.into_iter().collect(),

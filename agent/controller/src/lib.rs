@@ -19,12 +19,16 @@ mod rebalance;
 mod resting;
 mod safety;
 mod topic;
+mod topic_changes;
 
 #[cfg(test)]
 mod tests;
 
 pub use command::{Answer, Command, CommandError, NewTopic, Outcome, decode_answer, encode_answer};
-pub use configs::{BROKER_CONFIGS, ConfigKey, ConfigType, TOPIC_CONFIGS, topic_value};
+pub use configs::{
+    BROKER_CONFIGS, ConfigKey, ConfigSource, ConfigType, MIN_INSYNC_OF_THREE, Settings, Synonym,
+    TOPIC_CONFIGS, broker_key, broker_synonyms, check_broker, check_topic, topic_synonyms, topic_value,
+};
 pub use guard::{Admitted, Guard, REQUEST_ID_BYTES_MAX};
 pub use image::{ClusterImage, Delta, Member, Partition, Topic};
 pub use operation::Operation;
@@ -32,3 +36,4 @@ pub use planner::{Move, Skew, plan, plan_drains, skew, with_cordoned};
 pub use rebalance::{Begun, Policy, Rebalance, Run, bytes_of, due_moves, next_command};
 pub use resting::leads;
 pub use safety::{Blocker, BlockerKind, Verdict, removal, restart};
+pub use topic::check_topic_name;

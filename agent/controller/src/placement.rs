@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use streamkeeper_base::MemberId;
 
-use crate::image::ClusterImage;
+use crate::image::{ClusterImage, Member};
 
 /// What members hold, for comparing them.
 #[derive(Clone, Debug)]
@@ -16,9 +16,19 @@ pub(crate) struct Loads {
 }
 
 impl Loads {
-    /// Counts what live, uncordoned members hold or are about to.
+    /// Counts what members hold or are about to, of those that may be moved to: live and not cordoned.
     pub(crate) fn of(image: &ClusterImage) -> Self {
-        let eligible = image.members.iter().filter(|(_, m)| m.live && !m.cordoned).map(|(id, _)| *id);
+        Self::counted(image, |member| member.live && !member.cordoned)
+    }
+
+    /// The same of those that may get new replicas. Members that are not heard count as well: a topic that is made while a
+    /// member restarts must not have fewer replicas for ever.
+    pub(crate) fn registered(image: &ClusterImage) -> Self {
+        Self::counted(image, |member| !member.cordoned)
+    }
+
+    fn counted(image: &ClusterImage, is_eligible: impl Fn(&Member) -> bool) -> Self {
+        let eligible = image.members.iter().filter(|(_, m)| is_eligible(m)).map(|(id, _)| *id);
         let replicas: BTreeMap<MemberId, usize> = eligible.map(|id| (id, 0)).collect();
         let mut loads = Self { preferred: replicas.clone(), replicas };
         for (_, _, partition) in image.partitions() {
@@ -50,12 +60,17 @@ pub(crate) fn place(image: &ClusterImage, loads: &mut Loads, replication_factor:
             .replicas
             .iter()
             .filter(|(id, _)| !chosen.contains(id))
-            .min_by_key(|(id, count)| (used(id), **count, loads.preferred.get(id).copied(), **id))
+            .min_by_key(|(id, count)| {
+                // Who is not heard is taken last (StripedReplicaPlacer).
+                let is_down = !image.members.get(id).is_some_and(|m| m.live);
+                (is_down, used(id), **count, loads.preferred.get(id).copied(), **id)
+            })
             .map(|(id, _)| *id);
         let Some(id) = next else { break };
         chosen.push(id);
     }
-    chosen.sort_by_key(|id| (loads.preferred.get(id).copied(), *id));
+    let is_down = |id: &MemberId| !image.members.get(id).is_some_and(|m| m.live);
+    chosen.sort_by_key(|id| (is_down(id), loads.preferred.get(id).copied(), *id));
     loads.count(&chosen);
     chosen
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use streamkeeper_base::TopicId;
 
 use crate::api::{Commit, Committed, Reply, RequestId};
 use crate::coordinator::{Appending, Coordinator};
@@ -27,6 +28,8 @@ pub struct OffsetAndMetadata {
     pub metadata: String,
     /// When, milliseconds since 1970.
     pub timestamp: i64,
+    /// The topic it was committed for; zero where an older record does not say.
+    pub topic_id: TopicId,
 }
 
 /// An offset that is in the log, and by which append: what the log holds last is what counts.

@@ -1,6 +1,7 @@
-//! Kafka's formats of `__consumer_offsets`: keys of an offset (1) and of a group (2), values of both (3).
+//! Kafka's formats of `__consumer_offsets`: keys of an offset (1) and of a group (2), values of an offset (4) and a group (3).
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use streamkeeper_base::TopicId;
 
 use crate::offsets::OffsetAndMetadata;
 
@@ -100,28 +101,63 @@ pub fn decode_key(mut bytes: Bytes) -> Option<Key> {
     }
 }
 
-/// A committed offset as bytes.
+/// A committed offset as bytes. Version 4 is flexible: it names the topic's id, so that an offset never outlives its topic.
 pub fn encode_offset(value: &OffsetAndMetadata) -> Bytes {
     let mut out = BytesMut::new();
-    out.put_i16(3);
+    out.put_i16(4);
     out.put_i64(value.offset);
     out.put_i32(value.leader_epoch);
-    put_text(&mut out, Some(&value.metadata));
+    put_varint(&mut out, value.metadata.len() + 1);
+    out.put_slice(value.metadata.as_bytes());
     out.put_i64(value.timestamp);
+    if value.topic_id.is_zero() {
+        put_varint(&mut out, 0);
+    } else {
+        // One tagged field: tag 0, 16 bytes.
+        out.put_slice(&[1, 0, 16]);
+        out.put_slice(&value.topic_id.0);
+    }
     out.freeze()
 }
 
-/// Reads a committed offset of any version that was not flexible; `None` for others, which are skipped.
+/// Reads a committed offset; `None` for a version that is newer than this, which is skipped.
 pub fn decode_offset(mut bytes: Bytes) -> Option<OffsetAndMetadata> {
     let input = &mut bytes;
     let version = get_i16(input)?;
-    if !(0..=3).contains(&version) {
+    if !(0..=4).contains(&version) {
         return None;
     }
     let offset = get_i64(input)?;
-    let leader_epoch = if version == 3 { get_i32(input)? } else { -1 };
+    let leader_epoch = if version >= 3 { get_i32(input)? } else { -1 };
+    if version == 4 {
+        let length = get_varint(input)?.checked_sub(1)?;
+        let metadata = get_utf8(input, length)?;
+        let timestamp = get_i64(input)?;
+        return Some(OffsetAndMetadata {
+            offset,
+            leader_epoch,
+            metadata,
+            timestamp,
+            topic_id: get_topic_id(input)?,
+        });
+    }
+    let metadata = get_text(input)??;
     // Version 1 has an expiry time after these, which KIP-211 made void.
-    Some(OffsetAndMetadata { offset, leader_epoch, metadata: get_text(input)??, timestamp: get_i64(input)? })
+    let timestamp = get_i64(input)?;
+    Some(OffsetAndMetadata { offset, leader_epoch, metadata, timestamp, topic_id: TopicId::ZERO })
+}
+
+/// The tagged fields of an offset: the topic's id, and what newer brokers may add.
+fn get_topic_id(input: &mut Bytes) -> Option<TopicId> {
+    let mut id = TopicId::ZERO;
+    for _ in 0..get_varint(input)? {
+        let (tag, size) = (get_varint(input)?, get_varint(input)?);
+        let mut field = (size <= input.len()).then(|| input.split_to(size))?;
+        if tag == 0 {
+            id = TopicId(get_array(&mut field)?);
+        }
+    }
+    Some(id)
 }
 
 /// A group as bytes.
@@ -200,8 +236,33 @@ fn put_text(out: &mut BytesMut, text: Option<&str>) {
 pub(crate) fn get_text(input: &mut Bytes) -> Option<Option<String>> {
     let length = get_i16(input)?;
     let Ok(length) = usize::try_from(length) else { return Some(None) };
+    get_utf8(input, length).map(Some)
+}
+
+fn get_utf8(input: &mut Bytes, length: usize) -> Option<String> {
     let bytes = (length <= input.len()).then(|| input.split_to(length))?;
-    String::from_utf8(bytes.to_vec()).ok().map(Some)
+    String::from_utf8(bytes.to_vec()).ok()
+}
+
+fn put_varint(out: &mut BytesMut, mut value: usize) {
+    while value >= 0x80 {
+        out.put_u8((value & 0x7F) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
+}
+
+/// A number of at most five bytes.
+fn get_varint(input: &mut Bytes) -> Option<usize> {
+    let mut value = 0_usize;
+    for shift in (0..35).step_by(7) {
+        let [byte] = get_array::<1>(input)?;
+        value |= usize::from(byte & 0x7F) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
 }
 
 fn get_bytes(input: &mut Bytes) -> Option<Bytes> {

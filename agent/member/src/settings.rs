@@ -35,6 +35,14 @@ impl Settings {
     }
 }
 
+/// Refuses a setting of `broker.config` that no broker knows, or a value that it cannot have; the text names the key.
+///
+/// # Errors
+/// What is wrong, and what is allowed.
+pub fn check_broker_setting(name: &str, value: &str) -> Result<(), String> {
+    streamkeeper_controller::check_broker(name, value).map_err(|error| error.message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

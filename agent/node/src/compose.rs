@@ -234,12 +234,19 @@ fn run_threads(
 fn broker_config(config: &AgentConfig) -> BrokerConfig {
     BrokerConfig {
         member: MemberId(config.member_id),
-        cluster_id: config.cluster_id.replace('-', ""),
+        cluster_id: kafka_id(&config.cluster_id),
         data: config.data_dir.clone(),
         settings: config.broker.clone(),
         checkpoint_bytes: CHECKPOINT_BYTES,
         seed: uuid::Uuid::new_v4().as_u128() as u64,
     }
+}
+
+/// A cluster's id as Kafka writes it: its 16 bytes in URL-safe base64. What is no id was refused when the configuration was read.
+fn kafka_id(cluster: &str) -> String {
+    use base64::Engine as _;
+    let id = ClusterId::from_hex(cluster).unwrap_or_default();
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(id.0)
 }
 
 pub(crate) fn completions(to_coordination: &ToHub, to_broker: &ToBrokerHub) -> Completions {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use streamkeeper_member::settings::Settings;
+use streamkeeper_member::settings::check_broker_setting;
 
 /// Everything one agent must be told. Unknown fields are refused by name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -183,6 +184,33 @@ impl AgentConfig {
         if self.coordination.tick_time_ms == 0 {
             return Err("coordination.tickTimeMs: must be at least 1".to_owned());
         }
-        Ok(())
+        self.broker.iter().try_for_each(|(name, value)| {
+            check_broker_setting(name, value).map_err(|reason| format!("broker: {name}: {reason}"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_broker(setting: &str) -> Result<(), String> {
+        let text = format!(
+            "{{clusterId: {}, memberId: 0, dataDir: /d, members: [{{id: 0, host: h, peerPort: 1, zookeeperPort: 2, kafkaPort: 3, \
+             grpcPort: 4, httpPort: 5}}], broker: {{{setting}}}}}",
+            "0".repeat(32)
+        );
+        serde_saphyr::from_str::<AgentConfig>(&text).map_err(|error| error.to_string())?.check()
+    }
+
+    #[test]
+    fn broker_settings_are_refused_by_name() {
+        assert_eq!(with_broker("log.retention.hours: \"24\""), Ok(()));
+        let unknown = with_broker("log.retention.hour: \"24\"").expect_err("refused");
+        assert_eq!(unknown, "broker: log.retention.hour: Unknown broker config name: log.retention.hour");
+        let wrong = with_broker("num.partitions: many").expect_err("refused");
+        assert!(
+            wrong.ends_with("Invalid value many for configuration num.partitions: Not a number of type INT")
+        );
     }
 }

@@ -63,6 +63,8 @@ const MESSAGES: &[&str] = &[
     "DeleteGroupsResponse",
     "DescribeClusterRequest",
     "DescribeClusterResponse",
+    "DescribeTopicPartitionsRequest",
+    "DescribeTopicPartitionsResponse",
     "RequestHeader",
     "ResponseHeader",
 ];

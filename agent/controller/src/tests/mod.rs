@@ -128,9 +128,51 @@ fn topics_are_refused_with_kafkas_codes() {
         assert_eq!(run(&mut image, command.clone()).expect_err("refused").code, code, "{command:?}");
     }
     assert_eq!(image.topics.len(), 1);
-    run(&mut image, Command::CreatePartitions { topic: "a.b".into(), total: 5 }).expect("good");
-    let shrink = run(&mut image, Command::CreatePartitions { topic: "a.b".into(), total: 4 });
+    run(&mut image, more("a.b", 5, None)).expect("good");
+    let shrink = run(&mut image, more("a.b", 4, None));
     assert_eq!(shrink.expect_err("refused").code, 37);
+}
+
+fn more(topic: &str, total: i32, assignment: Option<&[&[i32]]>) -> Command {
+    let ids = |list: &&[i32]| list.iter().map(|id| MemberId(*id)).collect();
+    let assignment = assignment.map(|lists| lists.iter().map(ids).collect());
+    Command::CreatePartitions { topic: topic.into(), total, assignment }
+}
+
+#[test]
+fn new_partitions_go_where_the_caller_says() {
+    let mut image = cluster(3);
+    run(&mut image, topic("t", 1, 2)).expect("good");
+    run(&mut image, more("t", 3, Some(&[&[2, 0], &[1, 2]]))).expect("good");
+    let replicas = |n: usize| image.topics["t"].partitions[n].replicas.clone();
+    assert_eq!((replicas(1), replicas(2)), (vec![MemberId(2), MemberId(0)], vec![MemberId(1), MemberId(2)]));
+    let cases: [(&[&[i32]], &str); 4] = [
+        (&[], "Attempted to add 2 additional partition(s), but only 1 assignment(s) were specified."),
+        (&[&[9, 0]], "The manual partition assignment includes broker 9, but no such broker is registered."),
+        (&[&[1, 1]], "The manual partition assignment includes the broker 1 more than once."),
+        (&[&[1, 2, 0]], "The manual partition assignment includes a partition with 3 replica(s)"),
+    ];
+    for (extra, message) in cases {
+        let assignment: Vec<&[i32]> = std::iter::once(&[0, 1][..]).chain(extra.iter().copied()).collect();
+        let refused = run(&mut image, more("t", 5, Some(&assignment))).expect_err("refused");
+        assert!(refused.code == 39 && refused.message.starts_with(message), "{refused}");
+    }
+    assert_eq!(
+        run(&mut image, more("t", 3, None)).expect_err("refused").message,
+        "Topic already has 3 partition(s)."
+    );
+}
+
+#[test]
+fn a_topic_made_while_a_member_is_down_has_all_its_replicas() {
+    let mut image = cluster(3);
+    run(&mut image, Command::Fence(MemberId(0))).expect("good");
+    run(&mut image, topic("t", 3, -1)).expect("good");
+    for partition in &image.topics["t"].partitions {
+        assert_eq!((partition.replicas.len(), partition.isr.len()), (3, 2));
+        assert_ne!(partition.leader, Some(MemberId(0)));
+    }
+    assert_eq!(run(&mut image, topic("u", 1, 4)).expect_err("refused").code, 38);
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod stored;
 use std::time::Duration;
 
 use bytes::Bytes;
-use streamkeeper_base::Instant;
+use streamkeeper_base::{Instant, TopicId};
 
 use crate::records::{self, Key};
 use crate::{
@@ -165,7 +165,13 @@ fn committed(error: i16) -> Reply {
 }
 
 fn commit(generation: i32, member: &str, offset: i64, metadata: &str) -> Commit {
-    let value = OffsetAndMetadata { offset, leader_epoch: 4, metadata: metadata.into(), timestamp: 9 };
+    let value = OffsetAndMetadata {
+        offset,
+        leader_epoch: 4,
+        metadata: metadata.into(),
+        timestamp: 9,
+        topic_id: TopicId::ZERO,
+    };
     Commit {
         group: "g".into(),
         generation,

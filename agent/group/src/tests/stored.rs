@@ -1,6 +1,6 @@
 //! The record formats: exact bytes, older versions, bytes that are not records.
 
-use streamkeeper_base::Random;
+use streamkeeper_base::{Random, TopicId};
 
 use super::*;
 use crate::records::{GroupRecord, MemberRecord, decode_group, decode_offset, encode_group, encode_offset};
@@ -25,12 +25,19 @@ fn group() -> GroupRecord {
     }
 }
 
-#[test] // OffsetCommitValue and GroupMetadataValue, version 3
+const ID: TopicId = TopicId([7; 16]);
+
+#[test] // OffsetCommitValue version 4 and GroupMetadataValue version 3
 fn values_are_kafkas_byte_for_byte() {
-    let offset = OffsetAndMetadata { offset: 5, leader_epoch: 4, metadata: "m".into(), timestamp: 9 };
+    let offset =
+        OffsetAndMetadata { offset: 5, leader_epoch: 4, metadata: "m".into(), timestamp: 9, topic_id: ID };
     let bytes = encode_offset(&offset);
-    assert_eq!(bytes[..], *b"\0\x03\0\0\0\0\0\0\0\x05\0\0\0\x04\0\x01m\0\0\0\0\0\0\0\x09");
-    assert_eq!(decode_offset(bytes), Some(offset));
+    let head = b"\0\x04\0\0\0\0\0\0\0\x05\0\0\0\x04\x02m\0\0\0\0\0\0\0\x09";
+    assert_eq!(bytes[..], [&head[..], b"\x01\0\x10", &[7; 16]].concat());
+    assert_eq!(decode_offset(bytes), Some(offset.clone()));
+    let nameless = OffsetAndMetadata { topic_id: TopicId::ZERO, ..offset };
+    assert_eq!(encode_offset(&nameless)[..], [&head[..], b"\0"].concat());
+    assert_eq!(decode_offset(encode_offset(&nameless)), Some(nameless));
     let bytes = encode_group(&group());
     let head = b"\0\x03\0\x08consumer\0\0\0\x03\0\x05range\0\x01m\0\0\0\0\0\0\0\x09\0\0\0\x01";
     let member = b"\0\x01m\0\x01i\0\x01c\0\x02/h\0\0\0\x07\0\0\0\x08\0\0\0\x01s\0\0\0\x01a";
@@ -42,14 +49,22 @@ fn values_are_kafkas_byte_for_byte() {
 
 #[test]
 fn older_versions_are_read_and_newer_ones_skipped() {
+    let third = Bytes::from_static(b"\0\x03\0\0\0\0\0\0\0\x05\0\0\0\x04\0\x01m\0\0\0\0\0\0\0\x09");
+    assert_eq!(decode_offset(third).map(|o| (o.offset, o.leader_epoch, o.timestamp)), Some((5, 4, 9)));
     let old = Bytes::from_static(b"\0\x01\0\0\0\0\0\0\0\x05\0\x01m\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x0a");
-    let offset = OffsetAndMetadata { offset: 5, leader_epoch: -1, metadata: "m".into(), timestamp: 9 };
+    let offset = OffsetAndMetadata {
+        offset: 5,
+        leader_epoch: -1,
+        metadata: "m".into(),
+        timestamp: 9,
+        topic_id: TopicId::ZERO,
+    };
     assert_eq!(decode_offset(old), Some(offset));
     let member = b"\0\x01m\0\x01c\0\x02/h\0\0\0\x08\0\0\0\x01s\0\0\0\x01a";
     let old = [&b"\0\0\0\x08consumer\0\0\0\x03\0\x05range\0\x01m\0\0\0\x01"[..], member].concat();
     let read = decode_group(Bytes::from(old)).expect("version 0");
     assert_eq!((read.timestamp, read.members[0].rebalance_timeout_ms), (-1, 8));
-    assert_eq!(decode_offset(Bytes::from_static(b"\0\x04\0")), None);
+    assert_eq!(decode_offset(Bytes::from_static(b"\0\x05\0")), None);
     assert_eq!(decode_group(Bytes::from_static(b"\0\x04\0")), None);
 }
 
@@ -61,7 +76,8 @@ fn damaged_records_are_errors_and_cost_nothing() {
         records::encode_key(&Key::Group("g".into())),
         records::encode_key(&Key::Offset { group: "g".into(), topic: "t".into(), partition: 0 }),
     ];
-    let offset = OffsetAndMetadata { offset: 5, leader_epoch: 4, metadata: "m".into(), timestamp: 9 };
+    let offset =
+        OffsetAndMetadata { offset: 5, leader_epoch: 4, metadata: "m".into(), timestamp: 9, topic_id: ID };
     for value in [encode_group(&group()), encode_offset(&offset)] {
         for _ in 0..2000 {
             let mut bytes = value.to_vec();

@@ -194,7 +194,15 @@ impl Broker {
         wanted: Option<&[(String, i32)]>,
     ) -> Result<Vec<Committed>, i16> {
         let coordinator = self.coordinator_for(group).ok_or(streamkeeper_group::error::NOT_COORDINATOR)?;
-        coordinator.fetch(group, wanted)
+        let mut found = coordinator.fetch(group, wanted)?;
+        for (topic, _, offset) in &mut found {
+            // What was committed for a topic says nothing about another one of its name (KIP-516).
+            let current = self.image.topics.get(topic).map(|t| t.id);
+            if offset.as_ref().is_some_and(|o| !o.topic_id.is_zero() && Some(o.topic_id) != current) {
+                *offset = None;
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -56,8 +56,7 @@ impl BrokerConfig {
         if let Some(value) = self.settings.get(name) {
             return value.clone();
         }
-        let known = streamkeeper_controller::BROKER_CONFIGS.iter().find(|k| k.name == name);
-        known.map_or_else(String::new, |k| k.default.to_owned())
+        streamkeeper_controller::broker_key(name).and_then(|key| key.default).unwrap_or_default().to_owned()
     }
 
     pub(crate) fn number(&self, name: &str) -> i64 {

@@ -9,7 +9,7 @@ use streamkeeper_base::batch;
 use streamkeeper_base::codec::Get;
 use streamkeeper_base::limits::WAL_INLINE_BATCH_BYTES_MAX;
 use streamkeeper_base::{LeaderEpoch, MemberId, Offset, PartitionId, TopicId, TopicPartition};
-use streamkeeper_controller::{ClusterImage, Command, Topic, topic_value};
+use streamkeeper_controller::{ClusterImage, Command, Settings, Topic, topic_value};
 use streamkeeper_replica::{Action, Assignment, Event, LogView, Message, Partition, Producers};
 use streamkeeper_storage::partition_log::{LogConfig, LogError, PartitionLog, Trust};
 
@@ -79,8 +79,10 @@ impl Broker {
 
     /// True if the partition is open now.
     fn open_replica(&mut self, tp: TopicPartition, topic: &Topic) -> bool {
-        let config = log_config(topic);
-        let bytes_max = topic_value(&topic.configs, "max.message.bytes").parse().unwrap_or(usize::MAX);
+        let settings = &self.config.settings;
+        let config = log_config(topic, settings);
+        let bytes_max =
+            topic_value(&topic.configs, settings, "max.message.bytes").parse().unwrap_or(usize::MAX);
         if let Some(replica) = self.replicas.get_mut(&tp) {
             replica.log.set_config(config);
             replica.bytes_max = bytes_max;
@@ -293,19 +295,20 @@ pub(super) fn read_prefix(get: &mut Get) -> Option<TopicPartition> {
     Some(TopicPartition { topic: TopicId(get.array().ok()?), partition: PartitionId(get.i32().ok()?) })
 }
 
-fn log_config(topic: &Topic) -> LogConfig {
-    let number = |name: &str| topic_value(&topic.configs, name).parse::<i64>().unwrap_or(-1);
+fn log_config(topic: &Topic, settings: &Settings) -> LogConfig {
+    let number = |name: &str| topic_value(&topic.configs, settings, name).parse::<i64>().unwrap_or(-1);
+    let is_compacted = is_compacted(topic, settings);
     LogConfig {
         segment_bytes: u64::try_from(number("segment.bytes")).unwrap_or(u64::MAX),
         segment_ms: number("segment.ms"),
         // A compacted topic keeps its last values for ever; until compaction is built it keeps everything.
-        retention_ms: if is_compacted(topic) { -1 } else { number("retention.ms") },
-        retention_bytes: if is_compacted(topic) { -1 } else { number("retention.bytes") },
+        retention_ms: if is_compacted { -1 } else { number("retention.ms") },
+        retention_bytes: if is_compacted { -1 } else { number("retention.bytes") },
     }
 }
 
-fn is_compacted(topic: &Topic) -> bool {
-    !topic_value(&topic.configs, "cleanup.policy").split(',').any(|p| p.trim() == "delete")
+fn is_compacted(topic: &Topic, settings: &Settings) -> bool {
+    !topic_value(&topic.configs, settings, "cleanup.policy").split(',').any(|p| p.trim() == "delete")
 }
 
 /// Producer state follows from the log (rule 31): heads of all batches, in order.

@@ -31,6 +31,7 @@ pub(crate) const SERVED: &[(i16, i16, i16)] = &[
     (37, 0, 3),
     (42, 0, 2),
     (60, 0, 2),
+    (75, 0, 0),
 ];
 
 /// True if the version of an API is served.

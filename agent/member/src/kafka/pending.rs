@@ -1,5 +1,7 @@
 //! Requests that wait: for acknowledgements, for records, for the controller.
 
+use std::collections::BTreeMap;
+
 use streamkeeper_base::{Instant, TopicPartition};
 use streamkeeper_wire::kafka::generated::create_partitions_response::CreatePartitionsResponse;
 use streamkeeper_wire::kafka::generated::create_topics_response::CreateTopicsResponse;
@@ -46,6 +48,8 @@ pub(crate) enum PendingCommand {
     CreateTopic {
         batch: u64,
         index: usize,
+        /// What it sets, for the answer.
+        configs: BTreeMap<String, String>,
     },
     DeleteTopic {
         batch: u64,

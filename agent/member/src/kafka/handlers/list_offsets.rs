@@ -21,6 +21,7 @@ const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 impl Broker {
     pub(crate) fn list_offsets(&mut self, exchange: &Exchange, request: ListOffsetsRequest) {
@@ -65,7 +66,8 @@ impl Broker {
                 Ok((-1, end.0, last.max(replica.partition.assignment().leader_epoch.0)))
             }
             EARLIEST | EARLIEST_LOCAL => Ok(at(replica.log.log_start())),
-            LATEST_TIERED => Ok((-1, -1, -1)),
+            // Nothing is tiered, nothing waits to be.
+            LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok((-1, -1, -1)),
             MAX_TIMESTAMP => {
                 let batch =
                     replica.log.batch_of_max_timestamp().map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;

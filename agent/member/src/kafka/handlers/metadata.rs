@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use streamkeeper_base::{MemberId, TopicId};
-use streamkeeper_controller::{ClusterImage, Command, NewTopic, Partition, Topic};
+use streamkeeper_controller::{ClusterImage, Command, NewTopic, Partition, Topic, check_topic_name};
 use streamkeeper_wire::kafka::ErrorCode;
 use streamkeeper_wire::kafka::generated::describe_cluster_response::{
     DescribeClusterBroker, DescribeClusterResponse,
@@ -72,11 +72,7 @@ impl Broker {
 
     /// Asks for a topic that a client names; false if it can never exist.
     pub(crate) fn create_by_itself(&mut self, name: &str) -> bool {
-        let legal = !name.is_empty()
-            && name.len() <= 249
-            && name != "."
-            && name != ".."
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+        let legal = check_topic_name(name).is_ok();
         if legal {
             let partitions = i32::try_from(self.config.number("num.partitions")).unwrap_or(1);
             self.make_topic(name, partitions, BTreeMap::new());
@@ -85,8 +81,7 @@ impl Broker {
     }
 
     pub(crate) fn make_topic(&mut self, name: &str, partitions: i32, configs: BTreeMap<String, String>) {
-        let replication_factor =
-            i16::try_from(self.config.number("default.replication.factor")).unwrap_or(-1);
+        let replication_factor = self.default_replication_factor();
         let topic = NewTopic {
             name: name.to_owned(),
             partitions,

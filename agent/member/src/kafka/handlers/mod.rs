@@ -3,6 +3,7 @@
 mod api_versions;
 mod create_topics;
 mod describe_configs;
+mod describe_topic_partitions;
 mod fetch;
 mod groups;
 mod list_offsets;
@@ -70,6 +71,10 @@ impl Broker {
             42 => {
                 self.delete_groups(&exchange, &g::delete_groups_request::DeleteGroupsRequest::decode(d, v)?)
             }
+            75 => self.describe_topic_partitions(
+                &exchange,
+                &g::describe_topic_partitions_request::DescribeTopicPartitionsRequest::decode(d, v)?,
+            )?,
             _ => {
                 g::describe_cluster_request::DescribeClusterRequest::decode(d, v)?;
                 self.describe_cluster(&exchange);

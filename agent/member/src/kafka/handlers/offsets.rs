@@ -97,17 +97,18 @@ impl Broker {
                 partitions: Vec::new(),
             };
             for part in topic.partitions {
-                let known = self.find_partition(&name, [0; 16], part.partition_index).is_ok();
+                let known = self.find_partition(&name, [0; 16], part.partition_index).ok();
                 let mut entry = OffsetCommitResponsePartition {
                     partition_index: part.partition_index,
                     ..OffsetCommitResponsePartition::default()
                 };
-                if known {
+                if let Some(tp) = known {
                     let value = OffsetAndMetadata {
                         offset: part.committed_offset,
                         leader_epoch: part.committed_leader_epoch,
                         metadata: part.committed_metadata.unwrap_or_default(),
                         timestamp: self.clocks.wall.0,
+                        topic_id: tp.topic,
                     };
                     offsets.push((name.clone(), part.partition_index, value));
                 } else {

@@ -17,6 +17,8 @@ pub mod describe_configs_request;
 pub mod describe_configs_response;
 pub mod describe_groups_request;
 pub mod describe_groups_response;
+pub mod describe_topic_partitions_request;
+pub mod describe_topic_partitions_response;
 pub mod fetch_request;
 pub mod fetch_response;
 pub mod find_coordinator_request;
@@ -72,4 +74,5 @@ pub const APIS: &[(i16, &str, i16, i16, i16)] = &[
     (37, "CreatePartitions", 0, 3, 2),
     (42, "DeleteGroups", 0, 2, 2),
     (60, "DescribeCluster", 0, 2, 0),
+    (75, "DescribeTopicPartitions", 0, 0, 0),
 ];
