@@ -237,8 +237,8 @@ impl Partition {
         self.maybe_expand(from);
     }
 
-    /// Members of the ISR that is committed and of the one that is proposed.
-    fn maximal_isr(&self) -> Vec<MemberId> {
+    /// Members of the ISR that is committed and of the one that is proposed (KIP-497): the controller may elect any of them.
+    pub fn maximal_isr(&self) -> Vec<MemberId> {
         let mut members = self.assignment.isr.clone();
         if let Role::Leading(leader) = &self.role
             && let Some((proposed, _, _)) = &leader.proposed

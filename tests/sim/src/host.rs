@@ -147,9 +147,12 @@ impl Host {
             address: address(self.id),
             joining: self.is_joiner,
             bootstrap,
+            observers: Vec::new(),
+            wal_dir: None,
             boot_id: format!("boot-{}", self.boot),
             zookeeper: Settings { max_client_cnxns: 0, words: vec!["*".to_owned()], ..Settings::new(500) },
             auto_rebalance: true,
+            moves_bytes_per_second_max: 50 << 20,
             is_broker: true,
             timing: Timing { committed_window_txns: options.window_txns, ..Timing::default() },
             snapshot_every_txns: options.snapshot_every_txns,
@@ -168,6 +171,6 @@ pub(crate) fn address(id: MemberId) -> Address {
         kafka_port: 3,
         grpc_port: 4,
         http_port: 5,
-        zone: String::new(),
+        ..Address::default()
     }
 }

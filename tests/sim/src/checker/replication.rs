@@ -135,7 +135,7 @@ impl Replication {
             if partition.leads() {
                 let epoch = partition.assignment().leader_epoch;
                 self.led(member, tp, epoch, log);
-                let isr = partition.assignment().isr.clone();
+                let isr = partition.maximal_isr();
                 self.shown(member, tp, epoch, partition.visible_end(), log, &isr, hosts);
             }
         }
