@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use bytes::BytesMut;
 use streamkeeper_base::limits::{CHECKPOINT_BYTES, SNAPSHOT_EVERY_TXNS};
-use streamkeeper_base::{Address, ClusterId, MemberId};
+use streamkeeper_base::{Address, ClusterId, Incarnation, MemberId};
 use streamkeeper_member::broker::{Broker, BrokerConfig, replay};
 use streamkeeper_member::coordination::Coordination;
 use streamkeeper_member::io::{ClientFrame, Clocks, Input, Link, Output};
@@ -182,7 +182,8 @@ fn run_threads(
     let (to_broker, broker_queue) = unbounded_channel();
     let (accepted, replication_links) = unbounded_channel();
     let logs = replay(disk, &config.data_dir, opened.same_boot, &opened.broker_records)?;
-    let machine = Broker::new(broker_config(config), disk.clone(), logs, clock.read().now);
+    let machine =
+        Broker::new(broker_config(config, opened.incarnation), disk.clone(), logs, clock.read().now);
     let (commit, threads) = commit::start(opened.committer, completions(&to_coordination, &to_broker))?;
     let broker = BrokerThread {
         machine,
@@ -231,9 +232,10 @@ fn run_threads(
     result.and(broker_result).map_err(|reason| anyhow!(reason))
 }
 
-fn broker_config(config: &AgentConfig) -> BrokerConfig {
+fn broker_config(config: &AgentConfig, incarnation: Incarnation) -> BrokerConfig {
     BrokerConfig {
         member: MemberId(config.member_id),
+        incarnation,
         cluster_id: kafka_id(&config.cluster_id),
         data: config.data_dir.clone(),
         settings: config.broker.clone(),

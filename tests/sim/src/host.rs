@@ -114,6 +114,7 @@ impl Host {
         let clean_stop = opened.clean_stop();
         let config = BrokerConfig {
             member: self.id,
+            incarnation: opened.incarnation,
             cluster_id: "sim".to_owned(),
             data,
             settings: BTreeMap::from([("offsets.topic.num.partitions".to_owned(), "1".to_owned())]),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use streamkeeper_base::{Durable, Instant, MemberId, Offset, PartitionId, TopicPartition};
+use streamkeeper_base::{Durable, Incarnation, Instant, MemberId, Offset, PartitionId, TopicPartition};
 use streamkeeper_controller::{Answer, ClusterImage, Command};
 use streamkeeper_group::Coordinator;
 use streamkeeper_replica::{Action, Event, Partition, Producers};
@@ -38,6 +38,8 @@ pub use replay::{RecoveredLogs, replay};
 pub struct BrokerConfig {
     /// This member.
     pub member: MemberId,
+    /// Its disk, as [`crate::open::Opened`] tells it.
+    pub incarnation: Incarnation,
     /// The cluster's id, as clients see it.
     pub cluster_id: String,
     /// The data directory.
@@ -89,6 +91,8 @@ pub struct Broker {
     /// Partitions whose files are gone while the write-ahead log may still tell of them.
     voided: BTreeSet<TopicPartition>,
     pub(crate) trust_page_cache: bool,
+    /// The image knows this disk.
+    is_registered: bool,
     pub(crate) clients: BTreeMap<ConnectionId, KafkaClient>,
     /// Followers that this member's links reach.
     pub(crate) followers: BTreeSet<MemberId>,
@@ -131,6 +135,7 @@ impl Broker {
             recovered: recovered.logs,
             voided: recovered.voided,
             trust_page_cache: recovered.trust_page_cache,
+            is_registered: false,
             clients: BTreeMap::new(),
             followers: BTreeSet::new(),
             next_ticket: Ticket(recovered.records + 1),

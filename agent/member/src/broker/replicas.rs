@@ -43,6 +43,34 @@ impl LogView for View<'_> {
 impl Broker {
     pub(super) fn image_changed(&mut self, image: Arc<ClusterImage>) {
         let old = std::mem::replace(&mut self.image, image.clone());
+        if self.may_act(&image) {
+            self.follow_image(&old, &image);
+        }
+        for (name, topic) in &old.topics {
+            if image.topics.get(name).is_none_or(|now| now.id != topic.id) {
+                self.forget_offsets(name);
+            }
+        }
+        self.wake_all_fetches();
+    }
+
+    /// An image counts once it knows this disk: what was decided for the one before relied on records that this one may lack (K8).
+    fn may_act(&mut self, image: &ClusterImage) -> bool {
+        let own = self.config.member;
+        let known = image.members.get(&own).map(|member| member.incarnation);
+        if known == Some(self.config.incarnation) {
+            self.is_registered = true;
+        } else if self.is_registered && known.is_some() {
+            let reason = format!(
+                "member {own} is registered with another data directory now; stop the other process that runs as member {own}"
+            );
+            self.out.push(Output::Fatal { reason });
+            return false;
+        }
+        self.is_registered
+    }
+
+    fn follow_image(&mut self, old: &ClusterImage, image: &ClusterImage) {
         let own = self.config.member;
         let mut kept = Vec::new();
         for (tp, topic, partition) in image.partitions() {
@@ -69,12 +97,6 @@ impl Broker {
         let gone: Vec<TopicPartition> =
             self.replicas.keys().filter(|tp| !kept.contains(tp)).copied().collect();
         gone.into_iter().for_each(|tp| self.close_replica(tp));
-        for (name, topic) in &old.topics {
-            if image.topics.get(name).is_none_or(|now| now.id != topic.id) {
-                self.forget_offsets(name);
-            }
-        }
-        self.wake_all_fetches();
     }
 
     /// True if the partition is open now.

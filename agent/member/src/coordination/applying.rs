@@ -31,7 +31,7 @@ impl Coordination {
         match envelope.body {
             Body::Tree(txn) => self.apply_tree(zxid, envelope.time, &txn, mine),
             Body::Controller { answer, deltas } => {
-                self.apply_deltas(&deltas);
+                self.apply_deltas(zxid, &deltas);
                 if let Some(number) = mine {
                     self.settle(number, Response::Answered { after: zxid, answer });
                 }
@@ -40,12 +40,16 @@ impl Coordination {
         self.txns_since_snapshot += 1;
     }
 
-    fn apply_deltas(&mut self, deltas: &[Delta]) {
+    fn apply_deltas(&mut self, zxid: Zxid, deltas: &[Delta]) {
         let image = Arc::make_mut(&mut self.image);
         deltas.iter().for_each(|delta| image.apply(delta));
-        self.out.push(Output::Tell(FromCoordination::Image(self.image.clone())));
+        self.telling.tell(FromCoordination::Image(self.image.clone()));
         if let Some(leading) = &mut self.leading {
             leading.image_changed = true;
+            if zxid.epoch() != self.zab.epoch() {
+                // Decided by the leader before, and delivered only after this one took over.
+                deltas.iter().for_each(|delta| leading.speculative.apply(delta));
+            }
         }
     }
 

@@ -36,7 +36,7 @@ pub(super) struct Leading {
     /// Which member serves a session: a late write through another one must fail (-118).
     owners: BTreeMap<SessionId, MemberId>,
     /// The image as it will be once everything outstanding is applied.
-    speculative: ClusterImage,
+    pub(super) speculative: ClusterImage,
     pub(super) image_changed: bool,
     control_at: Instant,
     since: Instant,

@@ -7,6 +7,7 @@ mod applying;
 mod clients;
 mod forward;
 mod leading;
+mod telling;
 mod txn;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use crate::settings::Settings;
 use crate::zookeeper::connection::{Addresses, Client};
 use forward::{Request, Response};
 use leading::Leading;
+use telling::Telling;
 
 /// Kafka's NOT_CONTROLLER: ask again.
 const NOT_CONTROLLER: i16 = 41;
@@ -101,6 +103,7 @@ pub struct Coordination {
     leading: Option<Leading>,
     /// What the state holds: Zab hands committed entries over in batches, and is ahead of it within one.
     applied: Zxid,
+    telling: Telling,
     snapshot_under_way: Option<Zxid>,
     txns_since_snapshot: u64,
     received: u64,
@@ -145,6 +148,7 @@ impl Coordination {
             registered: false,
             linked: BTreeSet::new(),
             leading: None,
+            telling: Telling::default(),
             snapshot_under_way: None,
             txns_since_snapshot: 0,
             received: 0,
@@ -180,6 +184,7 @@ impl Coordination {
             }
             Input::PeerFrame { peer, kind, body, .. } => self.peer_frame(peer, kind, body),
             Input::Persisted { ticket } => {
+                self.telling.persisted(ticket.get().0);
                 self.zab_event(Event::Persisted(Durable::flushed(ticket.get().0)));
             }
             Input::SnapshotWritten { zxid } => self.snapshot_written(Zxid(zxid)),
@@ -188,6 +193,10 @@ impl Coordination {
             Input::Tick => self.tick(),
         }
         self.maybe_snapshot();
+        if self.zab.role().serves() && self.telling.in_step() {
+            self.telling.tell(FromCoordination::Image(self.image.clone()));
+        }
+        self.out.extend(self.telling.release().into_iter().map(Output::Tell));
         std::mem::swap(&mut self.out, out);
     }
 
@@ -213,7 +222,6 @@ impl Coordination {
 
     /// What neighbours must know before anything happens.
     pub fn announce(&self, out: &mut Vec<Output<FromCoordination>>) {
-        out.push(Output::Tell(FromCoordination::Image(self.image.clone())));
         out.push(Output::Tell(FromCoordination::Peers(addresses(self.zab.membership()))));
         out.extend(self.identified());
     }
@@ -316,7 +324,11 @@ impl Coordination {
                     | Response::Synced { .. }
                     | Response::Lost => lost(),
                 };
-                self.out.push(Output::Tell(FromCoordination::Answered { token, asker, answer }));
+                let answered = FromCoordination::Answered { token, asker, answer };
+                match asker {
+                    Asker::Broker => self.telling.tell(answered),
+                    Asker::Control => self.out.push(Output::Tell(answered)),
+                }
             }
             Some(Pending::Registering) => {
                 if let Response::Answered { answer, .. } = response {
@@ -337,11 +349,14 @@ impl Coordination {
         let mut without_history = Vec::new();
         for action in actions.drain(..) {
             match action {
-                Action::Persist { ticket, record } => self.out.push(Output::Append {
-                    ticket: Ticket(ticket),
-                    kind: record::ZAB,
-                    payload: vec![record.encode()],
-                }),
+                Action::Persist { ticket, record } => {
+                    self.telling.appended(ticket);
+                    self.out.push(Output::Append {
+                        ticket: Ticket(ticket),
+                        kind: record::ZAB,
+                        payload: vec![record.encode()],
+                    });
+                }
                 Action::Send { to, message } => self.send(to, forward::ZAB, message.encode()),
                 Action::Disconnect(peer) => self.out.push(Output::PeerReset { peer, link: Link::Quorum }),
                 Action::Deliver { zxid, txn } => self.apply(zxid, txn),
@@ -506,7 +521,8 @@ impl Coordination {
                 self.tree = tree;
                 self.applied = zxid;
                 self.image = Arc::new(image);
-                self.out.push(Output::Tell(FromCoordination::Image(self.image.clone())));
+                self.telling.installing(zxid);
+                self.telling.tell(FromCoordination::Image(self.image.clone()));
                 self.out.extend(self.identified());
                 let mut written = vec![self.zab.snapshot_meta().encode()];
                 written.extend(chunks.iter().skip(1).cloned());
@@ -524,6 +540,7 @@ impl Coordination {
             self.zab_event(Event::SnapshotTaken(zxid));
         } else {
             self.zab_event(Event::SnapshotInstalled(zxid));
+            self.telling.installed(zxid);
         }
     }
 
