@@ -57,7 +57,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("enforce.auth.", "the schemes that a client must use cannot be enforced"),
     ("sessionRequireClientSASLAuth", "the schemes that a client must use cannot be enforced"),
     ("requireClientAuthScheme", "the schemes that a client must use cannot be enforced"),
-    ("authProvider.", "ACLs of its scheme could not be checked"),
 ];
 
 /// They ask for what holds anyway, or for a choice that there is none of.
@@ -81,6 +80,7 @@ const HOLDS: &[&str] = &[
 ];
 
 const NO_EFFECT: &[(&str, &str)] = &[
+    ("authProvider.", "ACLs of its scheme are refused"),
     ("admin.", "there is no AdminServer yet"),
     ("metricsProvider.", "there is no metrics endpoint yet"),
     ("ssl.", "there is no TLS yet"),
@@ -120,8 +120,7 @@ mod tests {
             ("weight.2", "0"),
             ("quorum.auth.enableSasl", "true"),
             ("ssl.quorum.keyStore.location", "/k"),
-            ("authProvider.7", "com.example.Mine"),
-            ("enforce.auth.enabled", "true"),
+                ("enforce.auth.enabled", "true"),
         ] {
             assert!(matches!(verdict(key, value), Refused(_)), "{key}={value}");
         }
