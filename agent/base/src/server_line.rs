@@ -50,9 +50,10 @@ impl ServerLine {
     /// Reads the number of a server, which is also what `myid` holds.
     ///
     /// # Errors
-    /// It is not a number from 0 to 255: a session id has one byte for it.
+    /// It is not a number from 0 to 254: a session id has one byte for it, and 255 marks TTL nodes.
     pub fn parse_id(text: &str) -> Result<MemberId, String> {
-        let id: u8 = text.trim().parse().map_err(|_| format!("{text:?} is not a number from 0 to 255"))?;
+        let id: Option<u8> = text.trim().parse().ok().filter(|id| *id != u8::MAX);
+        let id = id.ok_or_else(|| format!("{text:?} is not a number from 0 to 254"))?;
         Ok(MemberId(id.into()))
     }
 
@@ -182,8 +183,8 @@ mod tests {
         let cases = [
             ("some thing", "not server.N="),
             ("other.1=h:1:2", "not server.N"),
-            ("server.256=h:1:2", "0 to 255"),
-            ("server.x=h:1:2", "0 to 255"),
+            ("server.255=h:1:2", "0 to 254"),
+            ("server.x=h:1:2", "0 to 254"),
             ("server.1=h:1", "3 or 4 parts"),
             ("server.1=h:1:2:3:4", "3 or 4 parts"),
             ("server.1=:1:2", "host is missing"),

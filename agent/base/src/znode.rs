@@ -142,19 +142,67 @@ pub struct Stat {
     pub pzxid: i64,
 }
 
-/// How a node is created (flags 0 to 3).
+/// When a node goes without being deleted by a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Never.
+    #[default]
+    Persistent,
+    /// With its session.
+    Ephemeral,
+    /// Some time after its last child went (ZOOKEEPER-2163).
+    Container,
+    /// Once it has no children and was not changed for so many milliseconds (ZOOKEEPER-2169).
+    Ttl(i64),
+}
+
+impl Lifetime {
+    /// The longest time that a node can be given, milliseconds (EphemeralType.TTL).
+    pub const TTL_MS_MAX: i64 = (1 << 40) - 1;
+}
+
+/// How a node is created (flags 0 to 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CreateMode {
-    /// It goes with its session.
-    pub ephemeral: bool,
+    /// When it goes by itself.
+    pub lifetime: Lifetime,
     /// The parent's counter is appended to its name.
     pub sequential: bool,
+}
+
+impl CreateMode {
+    /// A node that lasts.
+    pub const PERSISTENT: Self = Self { lifetime: Lifetime::Persistent, sequential: false };
+    /// A node that goes with its session.
+    pub const EPHEMERAL: Self = Self { lifetime: Lifetime::Ephemeral, sequential: false };
+
+    /// The flags of a create request (CreateMode.toFlag).
+    pub fn flags(self) -> i32 {
+        match (self.lifetime, self.sequential) {
+            (Lifetime::Persistent, sequential) => 2 * i32::from(sequential),
+            (Lifetime::Ephemeral, sequential) => 1 + 2 * i32::from(sequential),
+            (Lifetime::Container, _) => 4,
+            (Lifetime::Ttl(_), sequential) => 5 + i32::from(sequential),
+        }
+    }
+
+    /// Reads the flags; a TTL node's time comes beside them. `None` for flags that mean nothing.
+    pub fn from_flags(flags: i32, ttl_ms: i64) -> Option<Self> {
+        let (lifetime, sequential) = match flags {
+            0 | 2 => (Lifetime::Persistent, flags == 2),
+            1 | 3 => (Lifetime::Ephemeral, flags == 3),
+            4 => (Lifetime::Container, false),
+            5 | 6 => (Lifetime::Ttl(ttl_ms), flags == 6),
+            _ => return None,
+        };
+        Some(Self { lifetime, sequential })
+    }
 }
 
 /// A request that changes the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// create and create2.
+    /// create, create2, createContainer and createTTL.
     Create {
         /// Where.
         path: String,
@@ -164,7 +212,7 @@ pub enum Write {
         acl: Vec<Acl>,
         /// How.
         mode: CreateMode,
-        /// create2: the answer carries the stat.
+        /// All but create: the answer carries the stat.
         with_stat: bool,
     },
     /// delete.

@@ -2,6 +2,8 @@
 //!
 //! Read first: [`Settings`].
 
+use std::time::Duration;
+
 /// ZooKeeper's settings of one member.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -15,6 +17,12 @@ pub struct Settings {
     pub max_client_cnxns: usize,
     /// `4lw.commands.whitelist`: the 4-letter words that are answered; `*` for all.
     pub words: Vec<String>,
+    /// `extendedTypesEnabled`: TTL nodes are served.
+    pub extended_types: bool,
+    /// `znode.container.checkIntervalMs`: containers and TTL nodes are looked at this often.
+    pub container_check: Duration,
+    /// `znode.container.maxPerMinute`: so many of them are ended in a minute at most.
+    pub containers_per_minute_max: usize,
 }
 
 impl Settings {
@@ -26,6 +34,9 @@ impl Settings {
             max_session_timeout_ms: tick_time_ms.saturating_mul(20),
             max_client_cnxns: 60,
             words: vec!["srvr".to_owned()],
+            extended_types: false,
+            container_check: Duration::from_secs(60),
+            containers_per_minute_max: 10_000,
         }
     }
 

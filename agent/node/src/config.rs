@@ -106,6 +106,7 @@ impl CoordinationConfig {
             max_session_timeout_ms: or(self.max_session_timeout_ms, defaults.max_session_timeout_ms),
             max_client_cnxns: self.max_client_cnxns as usize,
             words: self.four_letter_words.clone(),
+            extended_types: true,
             ..defaults
         }
     }

@@ -4,7 +4,7 @@ use streamkeeper_base::znode::{Acl, EventKind, Stat};
 use streamkeeper_base::{SessionId, WallMillis, Zxid};
 
 use crate::path::parent;
-use crate::tree::{Node, Tree, note_ephemeral};
+use crate::tree::{Node, Tree};
 use crate::txn::Txn;
 
 /// What a transaction gives its requester.
@@ -133,9 +133,7 @@ impl Tree {
         let (parent_path, name) = parent(path).expect("the root is never created");
         let parent_slot = self.find(parent_path).expect("prepared against this state");
         let (stat, zxid) = (node.stat(), node.czxid);
-        if node.owner != 0 {
-            note_ephemeral(&mut self.sessions, node.owner, path, true);
-        }
+        self.note_owner(node.owner, path, true);
         self.insert(parent_slot, name, node);
         let above = self.node_mut(parent_slot);
         (above.creates, above.pzxid) = (parent_creates, zxid);
@@ -148,9 +146,7 @@ impl Tree {
         let Some((parent_path, name)) = parent(path) else { return };
         let Some(parent_slot) = self.find(parent_path) else { return };
         let Some(node) = self.remove(parent_slot, name) else { return };
-        if node.owner != 0 {
-            note_ephemeral(&mut self.sessions, node.owner, path, false);
-        }
+        self.note_owner(node.owner, path, false);
         self.node_mut(parent_slot).pzxid = zxid;
         let acl = self.acl(&node).to_vec();
         triggers.push(Trigger { kind: EventKind::Deleted, path: path.to_owned(), acl });

@@ -6,6 +6,8 @@
 
 mod acl;
 mod apply;
+mod expiry;
+mod owner;
 mod path;
 mod prep;
 mod read;
@@ -20,6 +22,7 @@ mod tests;
 
 pub use acl::{authenticate, may};
 pub use apply::{Applied, Outcome, Trigger};
+pub use owner::Owner;
 pub use path::{is_valid, parent};
 pub use prep::{Prep, Prepared};
 pub use session::{Expiry, SESSION_KEY_BYTES, cluster_id, password};

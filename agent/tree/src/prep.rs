@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use streamkeeper_base::znode::{Acl, CreateMode, ErrorCode, Identity, Write, perms};
-use streamkeeper_base::{SessionId, Zxid};
+use streamkeeper_base::znode::{Acl, CreateMode, ErrorCode, Identity, Lifetime, Write, perms};
+use streamkeeper_base::{SessionId, WallMillis, Zxid};
 
 use crate::acl::{may, resolve};
+use crate::owner::Owner;
 use crate::path::{is_valid, parent};
 use crate::tree::Tree;
 use crate::txn::Txn;
@@ -22,7 +23,7 @@ struct Speculative {
     aversion: i32,
     creates: i32,
     children: usize,
-    owner: i64,
+    owner: Owner,
     acl: Vec<Acl>,
     /// The last outstanding transaction that changed it.
     zxid: Zxid,
@@ -39,6 +40,8 @@ pub struct Prepared {
 /// Outstanding changes on top of the applied tree.
 #[derive(Debug, Default)]
 pub struct Prep {
+    /// `extendedTypesEnabled`: TTL nodes are served.
+    extended_types: bool,
     nodes: BTreeMap<String, Speculative>,
     /// Sessions whose close is outstanding, and at which zxid.
     closing: BTreeMap<SessionId, Zxid>,
@@ -53,9 +56,20 @@ struct View<'a> {
     changes: BTreeMap<String, Speculative>,
     session: SessionId,
     who: &'a [Identity],
+    extended_types: bool,
 }
 
 impl Prep {
+    /// Nothing outstanding. Without `extended_types` TTL nodes are refused (`extendedTypesEnabled`).
+    pub fn new(extended_types: bool) -> Self {
+        Self { extended_types, ..Self::default() }
+    }
+
+    fn view<'a>(&'a self, tree: &'a Tree, session: SessionId, who: &'a [Identity]) -> View<'a> {
+        let extended_types = self.extended_types;
+        View { tree, outstanding: &self.nodes, changes: BTreeMap::new(), session, who, extended_types }
+    }
+
     /// Decides a client's write.
     ///
     /// # Errors
@@ -70,7 +84,7 @@ impl Prep {
         if !self.session_is_live(tree, session) {
             return Err(vec![ErrorCode::SESSION_EXPIRED]);
         }
-        let mut view = View { tree, outstanding: &self.nodes, changes: BTreeMap::new(), session, who };
+        let mut view = self.view(tree, session, who);
         let txn = match write {
             Write::Multi(operations) => view.multi(operations)?,
             single => view.one(single).map_err(|code| vec![code])?,
@@ -84,16 +98,28 @@ impl Prep {
             return None;
         }
         let mut paths: Vec<String> = tree.ephemerals(session).map(str::to_owned).collect();
-        paths.retain(|path| self.nodes.get(path).is_none_or(|n| n.exists && n.owner == session.0));
+        let owned = |node: &Speculative| node.exists && node.owner.session() == Some(session);
+        paths.retain(|path| self.nodes.get(path).is_none_or(owned));
         for (path, node) in &self.nodes {
-            if node.exists && node.owner == session.0 && !paths.contains(path) {
+            if owned(node) && !paths.contains(path) {
                 paths.push(path.clone());
             }
         }
         paths.sort();
-        let mut view = View { tree, outstanding: &self.nodes, changes: BTreeMap::new(), session, who: &[] };
+        let mut view = self.view(tree, session, &[]);
         paths.iter().for_each(|path| view.vanish(path));
         Some(Prepared { txn: Txn::CloseSession { session, paths }, changes: view.changes })
+    }
+
+    /// Decides the end of a container or TTL node whose time has come; `None` if it has not, or a change of it is under way: what
+    /// was a candidate when it was looked at may have children by now, or fresh data.
+    pub fn expire(&self, tree: &Tree, path: &str, now: WallMillis) -> Option<Prepared> {
+        if self.nodes.contains_key(path) || !tree.is_over(path, now) {
+            return None;
+        }
+        let mut view = self.view(tree, SessionId(0), &[]);
+        view.vanish(path);
+        Some(Prepared { txn: Txn::Delete { path: path.to_owned() }, changes: view.changes })
     }
 
     /// Decides the begin of a session.
@@ -193,6 +219,10 @@ impl View<'_> {
         if !is_valid(path, mode.sequential) {
             return Err(ErrorCode::BAD_ARGUMENTS);
         }
+        if matches!(mode.lifetime, Lifetime::Ttl(_)) && !self.extended_types {
+            return Err(ErrorCode::UNIMPLEMENTED);
+        }
+        let owner = Owner::of(mode.lifetime, self.session)?;
         if path == "/" && !mode.sequential {
             return Err(ErrorCode::NODE_EXISTS);
         }
@@ -208,11 +238,10 @@ impl View<'_> {
         if self.node(&path).is_some_and(|n| n.exists) {
             return Err(ErrorCode::NODE_EXISTS);
         }
-        if above.owner != 0 {
+        if above.owner.session().is_some() {
             return Err(ErrorCode::NO_CHILDREN_FOR_EPHEMERALS);
         }
         let parent_creates = above.creates.wrapping_add(1);
-        let owner = if mode.ephemeral { self.session.0 } else { 0 };
         let parent_path = parent_path.to_owned();
         self.changes.insert(
             parent_path,

@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use streamkeeper_base::SessionId;
 use streamkeeper_base::limits::SNAPSHOT_CHUNK_BYTES;
 
+use crate::owner::Owner;
 use crate::session::Session;
 use crate::tree::{Node, ROOT, Slot, Tree};
 use crate::txn::{
@@ -104,9 +105,7 @@ impl Tree {
                     (self.insert(parent, &name, node), path)
                 }
             };
-            if owner != 0 {
-                crate::tree::note_ephemeral(&mut self.sessions, owner, &path, true);
-            }
+            self.note_owner(owner, &path, true);
             open.push((slot, path, children));
             while open.last().is_some_and(|(_, _, left)| *left == 0) {
                 open.pop();
@@ -130,7 +129,7 @@ impl Tree {
 
 fn put_node(out: &mut BytesMut, node: &Node) {
     put_data(out, node.data.as_ref());
-    for value in [node.czxid, node.mzxid, node.pzxid, node.ctime, node.mtime, node.owner] {
+    for value in [node.czxid, node.mzxid, node.pzxid, node.ctime, node.mtime, node.owner.0] {
         out.put_i64(value);
     }
     for value in [node.version, node.creates, node.aversion] {
@@ -149,7 +148,7 @@ fn get_node(input: &mut Bytes) -> Result<Node, TxnDecodeError> {
         pzxid: get_i64(input)?,
         ctime: get_i64(input)?,
         mtime: get_i64(input)?,
-        owner: get_i64(input)?,
+        owner: Owner(get_i64(input)?),
         version: get_i32(input)?,
         creates: get_i32(input)?,
         aversion: get_i32(input)?,

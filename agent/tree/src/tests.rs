@@ -1,7 +1,7 @@
 //! The semantics that clients rely on, one test each; the numbers are the order of ZooKeeper's documented behaviour.
 
 use bytes::{Bytes, BytesMut};
-use streamkeeper_base::znode::{Acl, CreateMode, ErrorCode, EventKind, Identity, Write, perms};
+use streamkeeper_base::znode::{Acl, CreateMode, ErrorCode, EventKind, Identity, Lifetime, Write, perms};
 use streamkeeper_base::{Random, SessionId, WallMillis, ZabEpoch, Zxid};
 
 use crate::{Applied, Outcome, Prep, Tree, Txn, authenticate};
@@ -20,7 +20,7 @@ impl World {
     fn new() -> Self {
         let mut world = Self {
             tree: Tree::new(),
-            prep: Prep::default(),
+            prep: Prep::new(true),
             zxid: Zxid::new(ZabEpoch(1), 0),
             queue: Vec::new(),
         };
@@ -61,11 +61,15 @@ fn create(path: &str) -> Write {
 }
 
 fn create_as(path: &str, ephemeral: bool, sequential: bool) -> Write {
+    create_for(path, if ephemeral { Lifetime::Ephemeral } else { Lifetime::Persistent }, sequential)
+}
+
+fn create_for(path: &str, lifetime: Lifetime, sequential: bool) -> Write {
     Write::Create {
         path: path.to_owned(),
         data: Some(Bytes::from_static(b"x")),
         acl: vec![Acl::open()],
-        mode: CreateMode { ephemeral, sequential },
+        mode: CreateMode { lifetime, sequential },
         with_stat: false,
     }
 }
@@ -242,11 +246,70 @@ fn acls_protect() {
     assert_eq!(world.tree.descendants("/", &[]).expect("readable"), 5);
 }
 
+impl World {
+    /// What the leader ends when it looks at a time.
+    fn expire(&mut self, now: i64) -> Vec<String> {
+        let over: Vec<String> = self.tree.over(WallMillis(now)).map(str::to_owned).collect();
+        for path in &over {
+            if let Some(prepared) = self.prep.expire(&self.tree, path, WallMillis(now)) {
+                self.zxid = self.zxid.next();
+                self.queue.push((self.zxid, prepared.txn.clone()));
+                self.prep.proposed(prepared, self.zxid);
+            }
+        }
+        self.settle();
+        over
+    }
+}
+
+#[test] // 35, ZOOKEEPER-2163: a container goes once it is empty again, a fresh one stays
+fn a_container_goes_with_its_last_child() {
+    let mut world = World::new();
+    world.run(&create_for("/c", Lifetime::Container, false)).expect("good");
+    assert_eq!(world.tree.stat("/c").expect("there").ephemeral_owner, 0, "clients see no owner");
+    assert_eq!(world.expire(i64::MAX), [""; 0]);
+    world.run(&create("/c/x")).expect("a container may have children");
+    assert_eq!(world.expire(i64::MAX), [""; 0]);
+    world.run(&delete("/c/x")).expect("good");
+    // A child that is on its way saves it.
+    world.prepare(&[], &create("/c/y")).expect("good");
+    assert_eq!(world.expire(i64::MAX), ["/c"], "a candidate");
+    assert!(world.tree.stat("/c").is_some(), "but not over any more when it was decided");
+    world.run(&delete("/c/y")).expect("good");
+    assert_eq!(world.expire(i64::MAX), ["/c"]);
+    assert_eq!((world.tree.stat("/c"), world.expire(i64::MAX)), (None, vec![]));
+}
+
+#[test] // 35, ZOOKEEPER-2169: a TTL node goes once it is empty and was not changed for its time
+fn a_ttl_node_goes_after_its_time() {
+    let mut world = World::new();
+    world.run(&create_for("/t", Lifetime::Ttl(100), false)).expect("good");
+    let created = world.tree.stat("/t").expect("there").mtime;
+    assert_eq!(world.expire(created + 100), [""; 0]);
+    world.run(&create("/t/x")).expect("a TTL node may have children");
+    assert_eq!(world.expire(created + 1000), [""; 0], "it has a child");
+    world.run(&delete("/t/x")).expect("good");
+    world.run(&set("/t", -1)).expect("good");
+    let changed = world.tree.stat("/t").expect("there").mtime;
+    assert!(changed > created);
+    assert_eq!(world.expire(changed + 100), [""; 0]);
+    assert_eq!(world.expire(changed + 101), ["/t"]);
+    for ms in [-1, 0, Lifetime::TTL_MS_MAX + 1] {
+        let bad = create_for("/t", Lifetime::Ttl(ms), false);
+        assert_eq!(world.run(&bad), Err(vec![ErrorCode::BAD_ARGUMENTS]));
+    }
+    world.prep = Prep::new(false);
+    let unserved = world.run(&create_for("/t", Lifetime::Ttl(100), false));
+    assert_eq!(unserved, Err(vec![ErrorCode::UNIMPLEMENTED]), "extendedTypesEnabled is off");
+}
+
 #[test] // Z17: snapshot plus log equals live
 fn a_snapshot_reads_back_equal() {
     let mut random = Random::new(3);
     let mut world = World::new();
     world.tree.apply(world.zxid, WallMillis(0), &Txn::SessionKey([4; 32]));
+    world.run(&create_for("/container", Lifetime::Container, false)).expect("good");
+    world.run(&create_for("/ttl", Lifetime::Ttl(9), false)).expect("good");
     for i in 0..500 {
         let parent = format!("/n{}", random.below(20));
         let _ = world.run(&create(&parent));
@@ -261,6 +324,7 @@ fn a_snapshot_reads_back_equal() {
     assert_eq!(copy.node_count(), world.tree.node_count());
     assert_eq!(copy.data_bytes(), world.tree.data_bytes());
     assert_eq!(copy.ephemerals(ME).count(), world.tree.ephemerals(ME).count());
+    assert_eq!(copy.over(WallMillis(i64::MAX)).collect::<Vec<_>>(), ["/ttl"]);
     for cut in [0, 1, 40, chunks[0].len() - 1] {
         assert!(Tree::decode_snapshot(&[chunks[0].slice(..cut)]).is_err());
     }

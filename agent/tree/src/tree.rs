@@ -9,6 +9,7 @@ use bytes::Bytes;
 use streamkeeper_base::SessionId;
 use streamkeeper_base::znode::{Acl, Stat};
 
+use crate::owner::Owner;
 use crate::session::{SESSION_KEY_BYTES, Session};
 
 /// A node's place in the arena.
@@ -29,7 +30,7 @@ pub(crate) struct Node {
     /// Creates of children so far: the sequence counter, and half of the cversion that clients see.
     pub(crate) creates: i32,
     pub(crate) aversion: i32,
-    pub(crate) owner: i64,
+    pub(crate) owner: Owner,
     /// Most nodes have no child: one word then, not a whole map.
     #[allow(clippy::box_collection, reason = "the box makes a leaf smaller")]
     pub(crate) children: Option<Box<BTreeMap<Box<str>, Slot>>>,
@@ -51,7 +52,7 @@ impl Node {
             version: self.version,
             cversion: self.creates.wrapping_mul(2).wrapping_sub(children),
             aversion: self.aversion,
-            ephemeral_owner: self.owner,
+            ephemeral_owner: self.owner.shown(),
             data_length: self.data.as_ref().map_or(0, |d| i32::try_from(d.len()).unwrap_or(i32::MAX)),
             num_children: children,
             pzxid: self.pzxid,
@@ -69,6 +70,8 @@ pub struct Tree {
     acl_index: BTreeMap<Vec<Acl>, u32>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) session_key: Option<[u8; SESSION_KEY_BYTES]>,
+    /// Containers and TTL nodes: looked at from time to time.
+    pub(crate) expiring: BTreeSet<String>,
     pub(crate) count: usize,
     /// Bytes of data in all nodes, for `mntr`.
     pub(crate) data_bytes: u64,
@@ -109,6 +112,7 @@ impl Tree {
             acl_index: BTreeMap::new(),
             sessions: BTreeMap::new(),
             session_key: None,
+            expiring: BTreeSet::new(),
             count: 0,
             data_bytes: 0,
         }
@@ -231,23 +235,26 @@ fn blank(acl: u32) -> Node {
         version: 0,
         creates: 0,
         aversion: 0,
-        owner: 0,
+        owner: Owner::NONE,
         children: None,
     }
 }
 
-/// Session bookkeeping of one ephemeral node.
-pub(crate) fn note_ephemeral(
-    sessions: &mut BTreeMap<SessionId, Session>,
-    owner: i64,
-    path: &str,
-    exists: bool,
-) {
-    let Some(session) = sessions.get_mut(&SessionId(owner)) else { return };
-    let ephemerals: &mut BTreeSet<String> = &mut session.ephemerals;
-    if exists {
-        ephemerals.insert(path.to_owned());
-    } else {
-        ephemerals.remove(path);
+impl Tree {
+    /// Keeps beside the nodes which of them end by themselves.
+    pub(crate) fn note_owner(&mut self, owner: Owner, path: &str, exists: bool) {
+        if owner.expires() {
+            if exists {
+                self.expiring.insert(path.to_owned());
+            } else {
+                self.expiring.remove(path);
+            }
+        }
+        let Some(session) = owner.session().and_then(|id| self.sessions.get_mut(&id)) else { return };
+        if exists {
+            session.ephemerals.insert(path.to_owned());
+        } else {
+            session.ephemerals.remove(path);
+        }
     }
 }

@@ -4,6 +4,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use streamkeeper_base::SessionId;
 use streamkeeper_base::znode::{Acl, Identity};
 
+use crate::owner::Owner;
 use crate::session::SESSION_KEY_BYTES;
 
 /// What the leader decided.
@@ -33,8 +34,8 @@ pub enum Txn {
         data: Option<Bytes>,
         /// Who may do what.
         acl: Vec<Acl>,
-        /// The owning session, else 0.
-        owner: i64,
+        /// What ends it by itself.
+        owner: Owner,
         /// The parent's creates after this one.
         parent_creates: i32,
     },
@@ -98,7 +99,7 @@ impl Txn {
                 put_text(out, path);
                 put_data(out, data.as_ref());
                 put_acl(out, acl);
-                out.put_i64(*owner);
+                out.put_i64(owner.0);
                 out.put_i32(*parent_creates);
             }
             Self::Delete { path } => {
@@ -145,7 +146,7 @@ impl Txn {
                 path: get_text(input)?,
                 data: get_data(input)?,
                 acl: get_acl(input)?,
-                owner: get_i64(input)?,
+                owner: Owner(get_i64(input)?),
                 parent_creates: get_i32(input)?,
             },
             5 => Self::Delete { path: get_text(input)? },

@@ -37,7 +37,7 @@ pub(super) fn greeting(session: i64, password: &[u8; 16], last_zxid_seen: i64) -
 
 /// Creating a persistent node that everybody may use.
 pub(super) fn create(path: String, data: &Bytes) -> Request {
-    let mode = CreateMode { ephemeral: false, sequential: false };
+    let mode = CreateMode::PERSISTENT;
     Request::Write(Write::Create {
         path,
         data: Some(data.clone()),

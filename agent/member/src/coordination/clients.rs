@@ -2,13 +2,12 @@
 
 use std::net::IpAddr;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use streamkeeper_base::SessionId;
 use streamkeeper_base::znode::{ErrorCode, Write};
 use streamkeeper_tree::{Outcome, authenticate, password};
 use streamkeeper_wire::jute::{
     ConnectRequest, ConnectResponse, JuteError, Reader, ReplyHeader, Request as ClientRequest, RequestHeader,
-    encode_write,
 };
 use streamkeeper_zab::RoleName;
 
@@ -198,7 +197,6 @@ impl Coordination {
         // The slot must be there before the answer, which may come at once on the leader.
         let number = self.next_request;
         self.wait(connection, number, header.xid, kind);
-        debug_assert!(same_record(write, &record));
         self.ask(Pending::Slot(connection), Request::Write { session, who, op: header.op, record });
     }
 
@@ -359,11 +357,4 @@ impl Coordination {
                 .collect(),
         }
     }
-}
-
-/// What is forwarded is what was decoded here.
-fn same_record(write: &Write, record: &Bytes) -> bool {
-    let mut again = BytesMut::new();
-    encode_write(write, &mut again);
-    again.len() == record.len()
 }

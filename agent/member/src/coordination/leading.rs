@@ -17,6 +17,7 @@ use streamkeeper_zab::{Event, MembershipChange, ProposeError};
 use super::forward::{self, Request, Response};
 use super::txn::{Body, Envelope};
 use super::{Coordination, NOT_CONTROLLER};
+use crate::settings::Settings;
 
 /// A member that is out of contact longer leads nothing and leaves its ISRs.
 const MEMBER_SILENCE_MAX: Duration = Duration::from_millis(1500);
@@ -31,13 +32,15 @@ const STEPS_PER_TICK: usize = 8;
 
 /// The quorum leader's own state; gone with the role.
 pub(super) struct Leading {
-    prep: Prep,
+    pub(super) prep: Prep,
     pub(super) expiry: Expiry,
     /// Which member serves a session: a late write through another one must fail (-118).
     owners: BTreeMap<SessionId, MemberId>,
     /// The image as it will be once everything outstanding is applied.
     pub(super) speculative: ClusterImage,
     pub(super) image_changed: bool,
+    /// When containers and TTL nodes are looked at next.
+    pub(super) expire_nodes_at: Instant,
     control_at: Instant,
     since: Instant,
     /// Since when a registered member is out of contact.
@@ -48,13 +51,14 @@ pub(super) struct Leading {
 }
 
 impl Leading {
-    pub(super) fn new(now: Instant, image: ClusterImage) -> Self {
+    pub(super) fn new(now: Instant, image: ClusterImage, settings: &Settings) -> Self {
         Self {
-            prep: Prep::default(),
+            prep: Prep::new(settings.extended_types),
             expiry: Expiry::default(),
             owners: BTreeMap::new(),
             speculative: image,
             image_changed: true,
+            expire_nodes_at: now + settings.container_check,
             control_at: now,
             since: now,
             missing: BTreeMap::new(),
@@ -144,7 +148,7 @@ impl Coordination {
     }
 
     /// Gives a decision its place in the order.
-    fn order(&mut self, origin: MemberId, number: u64, prepared: Prepared) {
+    pub(super) fn order(&mut self, origin: MemberId, number: u64, prepared: Prepared) {
         let body = Body::Tree(prepared.txn.clone());
         match self.propose(origin, number, body) {
             Ok(zxid) => {
@@ -298,6 +302,7 @@ impl Coordination {
         while let Some(session) = self.leading.as_mut().and_then(|l| l.expiry.pop_expired(now)) {
             self.lead_close(self.config.member, 0, session);
         }
+        self.expire_nodes();
         self.fence_silent();
         self.control();
     }

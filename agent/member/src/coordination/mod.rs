@@ -5,6 +5,7 @@
 
 mod applying;
 mod clients;
+mod expiring;
 mod forward;
 mod leading;
 mod telling;
@@ -387,7 +388,8 @@ impl Coordination {
 
     fn role_changed(&mut self, role: RoleName) {
         if role == RoleName::Leading {
-            let mut leading = Leading::new(self.clocks.now, ClusterImage::clone(&self.image));
+            let mut leading =
+                Leading::new(self.clocks.now, ClusterImage::clone(&self.image), &self.config.zookeeper);
             self.tree
                 .sessions()
                 .for_each(|(session, timeout)| leading.expiry.add(session, timeout, self.clocks.now));

@@ -5,7 +5,7 @@ use streamkeeper_base::SessionId;
 use streamkeeper_base::znode::{ErrorCode, EventKind, Identity, WatchKind, perms};
 use streamkeeper_tree::{Tree, WatcherId, Watches, is_valid, may};
 use streamkeeper_wire::jute::{
-    Read, ReplyHeader, SetWatches, put_acls, put_stat, put_string, put_strings, watch_event,
+    MultiOutcome, Read, ReplyHeader, SetWatches, put_acls, put_stat, put_string, put_strings, watch_event,
 };
 
 /// Who reads.
@@ -138,12 +138,30 @@ fn answer_about(
             }
             header.frame(|_| {})
         }
+        Read::Multi(reads) => {
+            let outcomes: Vec<MultiOutcome> = reads.iter().map(|read| one_of_many(tree, who, read)).collect();
+            header.frame(|out| MultiOutcome::put_all(&outcomes, out))
+        }
         Read::SetWatches(_)
         | Read::Exists { .. }
         | Read::GetData { .. }
         | Read::GetAcl { .. }
         | Read::GetChildren { .. } => return Err(ErrorCode::UNIMPLEMENTED),
     })
+}
+
+/// One read of a multiRead: it sets no watch, and its failure fails no other (ZOOKEEPER-1962).
+fn one_of_many(tree: &Tree, who: &[Identity], read: &Read) -> MultiOutcome {
+    let outcome = match read {
+        Read::GetData { path, .. } => check_path(path)
+            .and_then(|()| tree.data(path, who))
+            .map(|(data, stat)| MultiOutcome::Data(data, stat)),
+        Read::GetChildren { path, .. } => check_path(path)
+            .and_then(|()| tree.children(path, who))
+            .map(|(names, _)| MultiOutcome::Children(names.into_iter().map(str::to_owned).collect())),
+        _ => Err(ErrorCode::UNIMPLEMENTED),
+    };
+    outcome.unwrap_or_else(MultiOutcome::Failed)
 }
 
 fn check_path(path: &str) -> Result<(), ErrorCode> {

@@ -150,6 +150,14 @@ impl Interpreter<'_> {
         if let Some(words) = self.entries.take("4lw.commands.whitelist") {
             settings.words = words.value.split(',').map(|word| word.trim().to_owned()).collect();
         }
+        settings.extended_types = self.switch("extendedTypesEnabled", false);
+        let container = "znode.container.";
+        if let Some(ms) = self.number(&format!("{container}checkIntervalMs"), 1..=u64::MAX).flatten() {
+            settings.container_check = Duration::from_millis(ms);
+        }
+        if let Some(most) = self.number(&format!("{container}maxPerMinute"), 1..=usize::MAX).flatten() {
+            settings.containers_per_minute_max = most;
+        }
         settings
     }
 

@@ -56,8 +56,10 @@ fn a_dynamic_file_has_the_servers() {
 
 #[test]
 fn a_key_without_effect_is_named_with_its_line() {
-    let text = "dataDir=/d\nclientPort=2181\nforceSync=no\nmadeUp=1\n";
-    let warnings = with(text, None).expect("it starts").warnings;
+    let text = "dataDir=/d\nclientPort=2181\nforceSync=no\nmadeUp=1\nextendedTypesEnabled=true\n";
+    let cfg = with(text, None).expect("it starts");
+    assert!(cfg.settings.extended_types);
+    let warnings = cfg.warnings;
     assert_eq!(warnings.len(), 2);
     assert!(warnings[0].starts_with("zoo.cfg:3: forceSync has no effect"), "{warnings:?}");
     assert!(warnings[1].starts_with("zoo.cfg:4: madeUp has no effect: no such key"), "{warnings:?}");

@@ -1,7 +1,7 @@
 //! Requests, as the server reads them and as clients of ours (simulator, load generator, tests) write them.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use streamkeeper_base::znode::{CreateMode, WatchKind, Write};
+use streamkeeper_base::znode::{CreateMode, Lifetime, WatchKind, Write};
 
 use super::JuteError;
 use super::io::{Reader, put_buffer, put_string};
@@ -26,6 +26,9 @@ pub mod op {
     pub const CREATE2: i32 = 15;
     pub const CHECK_WATCHES: i32 = 17;
     pub const REMOVE_WATCHES: i32 = 18;
+    pub const CREATE_CONTAINER: i32 = 19;
+    pub const CREATE_TTL: i32 = 21;
+    pub const MULTI_READ: i32 = 22;
     pub const AUTH: i32 = 100;
     pub const SET_WATCHES: i32 = 101;
     pub const GET_EPHEMERALS: i32 = 103;
@@ -99,17 +102,44 @@ pub struct RequestHeader {
     reason = "the fields are the protocol's own: a path, whether a watch is wanted, a version"
 )]
 pub enum Read {
-    Exists { path: String, watch: bool },
-    GetData { path: String, watch: bool },
-    GetAcl { path: String },
-    GetChildren { path: String, watch: bool, with_stat: bool },
-    GetEphemerals { prefix: String },
-    GetAllChildrenNumber { path: String },
+    Exists {
+        path: String,
+        watch: bool,
+    },
+    GetData {
+        path: String,
+        watch: bool,
+    },
+    GetAcl {
+        path: String,
+    },
+    GetChildren {
+        path: String,
+        watch: bool,
+        with_stat: bool,
+    },
+    GetEphemerals {
+        prefix: String,
+    },
+    GetAllChildrenNumber {
+        path: String,
+    },
     WhoAmI,
     SetWatches(SetWatches),
-    AddWatch { path: String, recursive: bool },
-    CheckWatches { path: String, kind: WatchKind },
-    RemoveWatches { path: String, kind: WatchKind },
+    AddWatch {
+        path: String,
+        recursive: bool,
+    },
+    CheckWatches {
+        path: String,
+        kind: WatchKind,
+    },
+    RemoveWatches {
+        path: String,
+        kind: WatchKind,
+    },
+    /// multiRead: getData and getChildren, each with a result of its own.
+    Multi(Vec<Read>),
 }
 
 /// What a reconnecting client watches.
@@ -178,30 +208,32 @@ impl Request {
                 Self::Auth { scheme: reader.string()?, credentials: reader.buffer()?.unwrap_or_default() }
             }
             op::SYNC => Self::Sync { path: reader.string()? },
-            op::CREATE | op::CREATE2 | op::DELETE | op::SET_DATA | op::SET_ACL => {
-                Self::Write(decode_write(op, reader)?)
-            }
-            op::MULTI => Self::Write(decode_multi(reader)?),
+            op::CREATE
+            | op::CREATE2
+            | op::CREATE_CONTAINER
+            | op::CREATE_TTL
+            | op::DELETE
+            | op::SET_DATA
+            | op::SET_ACL => Self::Write(decode_write(op, reader)?),
+            op::MULTI => Self::Write(Write::Multi(decode_multi(reader, decode_write)?)),
+            op::MULTI_READ => Self::Read(Read::Multi(decode_multi(reader, decode_one_of_many)?)),
             _ => Self::Read(decode_read(op, reader)?),
         })
     }
 }
 
+/// The time of a TTL node whose request does not say one.
+const NO_TTL: i64 = -1;
+
 fn decode_write(op: i32, r: &mut Reader) -> Result<Write, JuteError> {
     let path = r.string()?;
     Ok(match op {
-        op::CREATE | op::CREATE2 => {
-            let data = r.buffer()?;
-            let acl = r.acls()?;
-            let mode = match r.i32()? {
-                0 => CreateMode { ephemeral: false, sequential: false },
-                1 => CreateMode { ephemeral: true, sequential: false },
-                2 => CreateMode { ephemeral: false, sequential: true },
-                3 => CreateMode { ephemeral: true, sequential: true },
-                4..=6 => return Err(JuteError::Unimplemented(op)),
-                _ => return Err(JuteError::Value),
-            };
-            Write::Create { path, data, acl, mode, with_stat: op == op::CREATE2 }
+        op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => {
+            let (data, acl, flags) = (r.buffer()?, r.acls()?, r.i32()?);
+            // Only createTTL carries a time; the flags of a TTL node in another create have none, which no node may have.
+            let ttl_ms = if op == op::CREATE_TTL { r.i64()? } else { NO_TTL };
+            let mode = CreateMode::from_flags(flags, ttl_ms).ok_or(JuteError::Value)?;
+            Write::Create { path, data, acl, mode, with_stat: op != op::CREATE }
         }
         op::DELETE => Write::Delete { path, version: r.i32()? },
         op::SET_DATA => Write::SetData { path, data: r.buffer()?, version: r.i32()? },
@@ -211,14 +243,24 @@ fn decode_write(op: i32, r: &mut Reader) -> Result<Write, JuteError> {
     })
 }
 
-fn decode_multi(r: &mut Reader) -> Result<Write, JuteError> {
+fn decode_multi<T>(
+    r: &mut Reader,
+    decode_one: impl Fn(i32, &mut Reader) -> Result<T, JuteError>,
+) -> Result<Vec<T>, JuteError> {
     let mut operations = Vec::new();
     loop {
         let (op, done, _error) = (r.i32()?, r.bool()?, r.i32()?);
         if done {
-            return Ok(Write::Multi(operations));
+            return Ok(operations);
         }
-        operations.push(decode_write(op, r)?);
+        operations.push(decode_one(op, r)?);
+    }
+}
+
+fn decode_one_of_many(op: i32, r: &mut Reader) -> Result<Read, JuteError> {
+    match op {
+        op::GET_DATA | op::GET_CHILDREN => decode_read(op, r),
+        _ => Err(JuteError::Unimplemented(op)),
     }
 }
 
@@ -280,8 +322,16 @@ pub fn encode_write(write: &Write, out: &mut BytesMut) -> i32 {
             put_string(out, path);
             put_buffer(out, data.as_deref());
             put_acls(out, acl);
-            out.put_i32(i32::from(mode.ephemeral) + 2 * i32::from(mode.sequential));
-            if *with_stat { op::CREATE2 } else { op::CREATE }
+            out.put_i32(mode.flags());
+            match mode.lifetime {
+                Lifetime::Ttl(ms) => {
+                    out.put_i64(ms);
+                    op::CREATE_TTL
+                }
+                Lifetime::Container if *with_stat => op::CREATE_CONTAINER,
+                Lifetime::Persistent | Lifetime::Ephemeral if *with_stat => op::CREATE2,
+                Lifetime::Persistent | Lifetime::Ephemeral | Lifetime::Container => op::CREATE,
+            }
         }
         Write::Delete { path, version } => {
             put_string(out, path);
@@ -306,13 +356,7 @@ pub fn encode_write(write: &Write, out: &mut BytesMut) -> i32 {
             op::CHECK
         }
         Write::Multi(operations) => {
-            for operation in operations {
-                let mut record = BytesMut::new();
-                let op = encode_write(operation, &mut record);
-                put_multi_header(out, op, false, -1);
-                out.put_slice(&record);
-            }
-            put_multi_header(out, -1, true, -1);
+            encode_multi(operations, encode_write, out);
             op::MULTI
         }
     }
@@ -421,7 +465,21 @@ fn encode_read(read: &Read, out: &mut BytesMut) -> i32 {
             out.put_i32(kind_number(*kind));
             op::REMOVE_WATCHES
         }
+        Read::Multi(reads) => {
+            encode_multi(reads, encode_read, out);
+            op::MULTI_READ
+        }
     }
+}
+
+fn encode_multi<T>(operations: &[T], encode_one: fn(&T, &mut BytesMut) -> i32, out: &mut BytesMut) {
+    for operation in operations {
+        let mut record = BytesMut::new();
+        let op = encode_one(operation, &mut record);
+        put_multi_header(out, op, false, -1);
+        out.put_slice(&record);
+    }
+    put_multi_header(out, -1, true, -1);
 }
 
 fn kind_number(kind: WatchKind) -> i32 {

@@ -169,7 +169,11 @@ pub enum MultiOutcome {
     Set(Stat),
     /// check.
     Checked,
-    /// The multi failed: this operation's code.
+    /// getData, of a multiRead.
+    Data(Option<Bytes>, Stat),
+    /// getChildren, of a multiRead.
+    Children(Vec<String>),
+    /// A multi failed: this operation's code. Or this operation of a multiRead failed.
     Failed(ErrorCode),
 }
 
@@ -199,6 +203,15 @@ impl MultiOutcome {
                 put_stat(out, stat);
             }
             Self::Checked => put_multi_header(out, op::CHECK, false, 0),
+            Self::Data(data, stat) => {
+                put_multi_header(out, op::GET_DATA, false, 0);
+                put_buffer(out, data.as_deref());
+                put_stat(out, stat);
+            }
+            Self::Children(names) => {
+                put_multi_header(out, op::GET_CHILDREN, false, 0);
+                put_strings(out, names.iter().map(String::as_str));
+            }
             Self::Failed(code) => {
                 put_multi_header(out, op::ERROR, false, code.0);
                 out.put_i32(code.0);

@@ -1,7 +1,7 @@
 //! Round trips and hostile bytes.
 
 use bytes::{Bytes, BytesMut};
-use streamkeeper_base::znode::{Acl, CreateMode, ErrorCode, Write};
+use streamkeeper_base::znode::{Acl, CreateMode, ErrorCode, Lifetime, Write};
 
 use super::frame::{Unit, decode};
 use super::{
@@ -14,19 +14,24 @@ fn body(frame: &Bytes) -> Bytes {
 
 #[test]
 fn requests_read_back() {
-    let create = |sequential| Write::Create {
+    let create_as = |lifetime, sequential, with_stat| Write::Create {
         path: "/a".into(),
         data: None,
         acl: vec![Acl::open()],
-        mode: CreateMode { ephemeral: true, sequential },
-        with_stat: sequential,
+        mode: CreateMode { lifetime, sequential },
+        with_stat,
     };
+    let create = |sequential| create_as(Lifetime::Ephemeral, sequential, sequential);
     let requests = [
         Request::Ping,
         Request::CloseSession,
         Request::Auth { scheme: "digest".into(), credentials: Bytes::from_static(b"u:p") },
         Request::Sync { path: "/".into() },
         Request::Write(create(true)),
+        Request::Write(create_as(Lifetime::Persistent, false, true)),
+        Request::Write(create_as(Lifetime::Container, false, true)),
+        Request::Write(create_as(Lifetime::Container, false, false)),
+        Request::Write(create_as(Lifetime::Ttl(5), true, true)),
         Request::Write(Write::Multi(vec![
             create(false),
             Write::Check { path: "/a".into(), version: 3 },
@@ -34,6 +39,10 @@ fn requests_read_back() {
             Write::Delete { path: "/a".into(), version: 0 },
         ])),
         Request::Read(Read::GetChildren { path: "/".into(), watch: true, with_stat: true }),
+        Request::Read(Read::Multi(vec![
+            Read::GetData { path: "/a".into(), watch: false },
+            Read::GetChildren { path: "/b".into(), watch: false, with_stat: false },
+        ])),
         Request::Read(Read::SetWatches(SetWatches {
             relative_zxid: 7,
             data: vec!["/a".into()],

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use streamkeeper_base::znode::{Acl, CreateMode, ErrorCode, Identity, Write, perms};
+use streamkeeper_base::znode::{Acl, CreateMode, ErrorCode, Identity, Lifetime, Write, perms};
 use streamkeeper_member::record::Owner;
 use streamkeeper_wire::jute::frame::{self, Unit};
 use streamkeeper_wire::jute::{
@@ -197,7 +197,10 @@ impl ZookeeperClient {
             path: path.to_owned(),
             data: Some(Bytes::from_static(b"")),
             acl: vec![anyone],
-            mode: CreateMode { ephemeral, sequential },
+            mode: CreateMode {
+                lifetime: if ephemeral { Lifetime::Ephemeral } else { Lifetime::Persistent },
+                sequential,
+            },
             with_stat: false,
         };
         self.ask(context, asked, &Request::Write(write));
