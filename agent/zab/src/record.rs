@@ -99,10 +99,17 @@ impl Recovery {
     }
 
     fn replay_entry(&mut self, entry: Entry, ticket: u64) -> Result<(), String> {
+        let snapshot = self.snapshot.zxid;
         if let Some((last, _)) = self.entries.back()
             && !crate::history::follows(last.zxid, entry.zxid)
         {
-            return Err(format!("the log has {:?} right after {:?}", entry.zxid, last.zxid));
+            // A snapshot that was installed, and whose own record did not make it, was gone on from: what the log lacks is in it.
+            let is_covered = last.zxid <= snapshot
+                && (entry.zxid <= snapshot || crate::history::follows(snapshot, entry.zxid));
+            if !is_covered {
+                return Err(format!("the log has {:?} right after {:?}", entry.zxid, last.zxid));
+            }
+            self.entries.clear();
         }
         self.entries.push_back((entry, ticket));
         Ok(())

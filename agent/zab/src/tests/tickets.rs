@@ -169,6 +169,27 @@ fn entries_of_an_epoch_not_adopted_yet_recover() {
     assert_eq!((peer.epoch(), peer.promised(), peer.last_logged()), (ZabEpoch(1), ZabEpoch(2), z(2, 1)));
 }
 
+#[test] // ZOOKEEPER-2354: an installed snapshot whose record the crash took, then entries behind it, then another crash
+fn a_log_that_goes_on_from_an_installed_snapshot_recovers() {
+    let snapshot = |zxid: Zxid| {
+        let mut ends = EpochEnds::default();
+        ends.record(zxid);
+        SnapshotMeta { zxid, ends, membership: Membership::default() }
+    };
+    let log = [entry(z(1, 7)), entry(z(2, 5)), entry(z(2, 6))].map(LogRecord::Entry);
+    for (at, is_good) in [(z(2, 4), true), (z(2, 5), true), (z(1, 7), false), (z(2, 3), false)] {
+        let mut recovery = Recovery::new(snapshot(at));
+        let result = log.iter().try_for_each(|record| recovery.replay(record.clone()));
+        assert_eq!(result.is_ok(), is_good, "snapshot {at:?}: {result:?}");
+        if is_good {
+            let bootstrap = Membership::of_voters([0, 1, 2].map(|id| (m(id), Bytes::new())));
+            let config = Config { id: m(0), bootstrap, timing: Timing::default() };
+            let peer = Peer::new(config, recovery, Instant::ZERO, 1).expect("a good log");
+            assert_eq!(peer.last_logged(), z(2, 6));
+        }
+    }
+}
+
 #[test] // Zab phase 1: a lower epoch than promised is refused, also after a restart
 fn a_promise_survives_a_restart() {
     let mut peer = member(&[LogRecord::Promise(ZabEpoch(5))]);
