@@ -140,7 +140,11 @@ impl DiskFile for Names {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.disk.sync_dir(&self.dir)
+        match self.disk.sync_dir(&self.dir) {
+            // The partition was deleted meanwhile: there is no name left to keep.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -467,3 +467,13 @@ fn a_deletion_is_whole_or_was_not() {
         assert!(!disk.exists(&garbage), "seed {seed}");
     }
 }
+
+#[test]
+fn a_flush_of_a_log_that_was_deleted_meanwhile_is_no_failure() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = open(&disk, Trust::PageCache);
+    log.append(&batch_at(0, 1, 0, 10, 0)).expect("a batch");
+    let (files, _) = log.begin_flush().expect("something to flush");
+    log.delete().expect("a good disk");
+    files.iter().try_for_each(|file| file.sync_data()).expect("nothing is left to keep");
+}
