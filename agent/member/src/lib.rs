@@ -7,6 +7,7 @@
 
 pub mod broker;
 pub mod commit;
+pub mod control;
 pub mod coordination;
 pub mod io;
 mod kafka;

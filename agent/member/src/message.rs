@@ -3,33 +3,51 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use streamkeeper_base::{Address, ClusterId, MemberId, SessionId, Zxid};
-use streamkeeper_controller::{Answer, ClusterImage, Command};
-use streamkeeper_zab::{MembershipChange, RoleName};
+use streamkeeper_base::{Address, ClusterId, MemberId, SessionId, TopicPartition, Zxid};
+use streamkeeper_controller::{Answer, ClusterImage, Command, Guard};
+use streamkeeper_zab::RoleName;
+
+use crate::control::{Change, Facts};
 
 /// What coordination is asked.
 #[derive(Debug)]
 pub enum ToCoordination {
-    /// Something for the controller, wherever it is; answered by [`FromCoordination::Answered`] with the same token.
+    /// The broker machine asks the controller, wherever it is; answered by [`FromCoordination::Answered`] with the same token.
     Command {
         /// Chosen by the asker.
         token: u64,
-        /// Who gets the answer.
-        asker: Asker,
         /// What is wanted.
         command: Command,
     },
-    /// A change of the ensemble; answered likewise.
-    Membership {
+    /// Something from outside; answered likewise.
+    Change {
         /// Chosen by the asker.
         token: u64,
-        /// Who gets the answer.
-        asker: Asker,
+        /// What makes it count once.
+        guard: Guard,
         /// What is wanted.
-        change: MembershipChange,
+        change: Change,
     },
-    /// The process is to stop: hand over, then [`FromCoordination::HandedOver`].
+    /// How the ensemble stands; answered by [`FromCoordination::Surveyed`] once this member has applied what the facts are of.
+    Survey {
+        /// Chosen by the asker.
+        token: u64,
+        /// True to be told the size of each log too.
+        with_sizes: bool,
+    },
+    /// What the broker machine holds; told when it changes, about once a second.
+    Holdings(Holdings),
+    /// The process is to stop: give away what it leads, then [`FromCoordination::HandedOver`].
     Stop,
+}
+
+/// What a member's disk holds of partitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Bytes of each log.
+    pub sizes: BTreeMap<TopicPartition, u64>,
+    /// Room that is left, bytes.
+    pub disk_free_bytes: Option<u64>,
 }
 
 /// Who asked.
@@ -54,6 +72,13 @@ pub enum FromCoordination {
         asker: Asker,
         /// The answer.
         answer: Answer,
+    },
+    /// How the ensemble stands; `None` if there is no quorum leader to ask.
+    Surveyed {
+        /// The question's token.
+        token: u64,
+        /// The leader's facts, and the image that they fit.
+        found: Option<(Arc<Facts>, Arc<ClusterImage>)>,
     },
     /// Whom to keep links with, and where.
     Peers(BTreeMap<MemberId, Address>),

@@ -74,6 +74,7 @@ impl Machine for Broker {
             | FromCoordination::Answered { .. }
             | FromCoordination::Status(_)
             | FromCoordination::Identified(_)
+            | FromCoordination::Surveyed { .. }
             | FromCoordination::HandedOver => None,
         }
     }

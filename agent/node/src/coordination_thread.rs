@@ -148,7 +148,9 @@ impl Routes {
             FromCoordination::Image(_) | FromCoordination::Answered { asker: Asker::Broker, .. } => {
                 self.tell_broker(notice);
             }
-            FromCoordination::Answered { asker: Asker::Control, .. } | FromCoordination::Status(_) => {}
+            FromCoordination::Answered { asker: Asker::Control, .. }
+            | FromCoordination::Surveyed { .. }
+            | FromCoordination::Status(_) => {}
         }
     }
 

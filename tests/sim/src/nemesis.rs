@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use streamkeeper_base::MemberId;
-use streamkeeper_controller::Command;
-use streamkeeper_member::message::{Asker, ToCoordination};
+use streamkeeper_controller::{Command, Guard};
+use streamkeeper_member::control::Change;
+use streamkeeper_member::message::ToCoordination;
 use streamkeeper_storage::disk::Crash;
 use streamkeeper_zab::{MemberRole, MembershipChange};
 
@@ -179,8 +180,13 @@ impl World {
     }
 
     fn command(&mut self, member: MemberId, command: Command) {
-        let message = ToCoordination::Command { token: 0, asker: Asker::Control, command };
-        self.tell_coordination(member, message);
+        self.change(member, Change::Command(command));
+    }
+
+    /// As an operator asks through any member.
+    fn change(&mut self, through: MemberId, change: Change) {
+        let message = ToCoordination::Change { token: 0, guard: Guard::default(), change };
+        self.tell_coordination(through, message);
     }
 
     fn cordon(&mut self, member: MemberId) {
@@ -220,10 +226,7 @@ impl World {
             }
             None => return,
         };
-        self.tell_coordination(
-            through,
-            ToCoordination::Membership { token: 0, asker: Asker::Control, change },
-        );
+        self.change(through, Change::Ensemble(change));
     }
 
     /// Everything mends: what follows must converge.

@@ -5,8 +5,10 @@
 
 mod coordinators;
 mod flushing;
+mod holdings;
 mod replay;
 mod replicas;
+mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -26,12 +28,13 @@ use crate::kafka::client::Exchange;
 use crate::kafka::client::KafkaClient;
 use crate::kafka::handlers::GroupRequest;
 use crate::kafka::pending::{AdminBatch, ParkedFetch, PendingCommand, PendingProduce, ProduceSlot};
-use crate::message::{Asker, FromCoordination, ToCoordination};
+use crate::message::{FromCoordination, Holdings, ToCoordination};
 use streamkeeper_wire::kafka::generated::delete_groups_response::DeleteGroupsResponse;
 
 use flushing::Checkpoint;
 use replay::RecoveredLog;
 pub use replay::{RecoveredLogs, replay};
+use throttle::Throttle;
 
 /// What a member's broker must be told.
 #[derive(Clone, Debug)]
@@ -76,6 +79,8 @@ pub(crate) struct Replica {
     /// The write-ahead log knows something that no flush of the files, finished or under way, covers.
     pub(crate) dirty: bool,
     pub(crate) bytes_max: usize,
+    /// Replicas that a reassignment adds: what they are fed has a limit.
+    pub(crate) adding: Vec<MemberId>,
 }
 
 /// What neighbours ask of the broker.
@@ -117,6 +122,10 @@ pub struct Broker {
     pub(crate) random: streamkeeper_base::Random,
     pub(crate) clocks: Clocks,
     retention_at: Instant,
+    holdings_at: Instant,
+    /// What was told of them last.
+    held: Holdings,
+    throttle: Throttle,
     pub(crate) out: Vec<Output<ToCoordination>>,
 }
 
@@ -158,6 +167,9 @@ impl Broker {
             random,
             clocks: Clocks { now, ..Clocks::default() },
             retention_at: now,
+            holdings_at: now,
+            held: Holdings::default(),
+            throttle: Throttle::default(),
             out: Vec::new(),
         }
     }
@@ -215,6 +227,7 @@ impl Broker {
             FromCoordination::Peers(_)
             | FromCoordination::Status(_)
             | FromCoordination::Identified(_)
+            | FromCoordination::Surveyed { .. }
             | FromCoordination::HandedOver => {}
         }
     }
@@ -223,7 +236,7 @@ impl Broker {
     pub(crate) fn command(&mut self, command: Command, pending: PendingCommand) {
         let token = self.number();
         self.commands.insert(token, pending);
-        self.out.push(Output::Tell(ToCoordination::Command { token, asker: Asker::Broker, command }));
+        self.out.push(Output::Tell(ToCoordination::Command { token, command }));
     }
 
     fn answered(&mut self, token: u64, answer: Answer) {
@@ -241,6 +254,8 @@ impl Broker {
         self.expire_fetches();
         self.tick_coordinators();
         self.checkpoint();
+        self.feed_waiting();
+        self.tell_holdings();
         if self.clocks.now >= self.retention_at {
             self.retention_at = self.clocks.now + RETENTION_EVERY;
             self.enforce_retention();

@@ -84,6 +84,9 @@ impl Broker {
             if unchanged || !self.open_replica(tp, topic) {
                 continue;
             }
+            if let Some(replica) = self.replicas.get_mut(&tp) {
+                replica.adding.clone_from(&partition.adding);
+            }
             let assignment = Assignment {
                 leader: partition.leader,
                 leader_epoch: partition.leader_epoch,
@@ -134,7 +137,8 @@ impl Broker {
         let producers = rebuild_producers(&log);
         // A killed process leaves a tail in the page cache that no flush covers.
         let behind = durable < log.end();
-        let replica = Replica { partition, log, producers, flushing: None, dirty, bytes_max };
+        let replica =
+            Replica { partition, log, producers, flushing: None, dirty, bytes_max, adding: Vec::new() };
         self.replicas.insert(tp, replica);
         if behind {
             self.flush_segment(tp);
@@ -191,7 +195,7 @@ impl Broker {
     pub(super) fn carry_out_one(&mut self, tp: TopicPartition, action: Action) {
         match action {
             Action::Send { to, message } => self.send_message(tp, to, &message),
-            Action::ReadForFollower { to, from } => self.read_for_follower(tp, to, from),
+            Action::ReadForFollower { to, from } => self.feed_follower(tp, to, from),
             Action::Append { batches, .. } => {
                 if let Err(error) = self.append(tp, &batches) {
                     let reason = format!("partition {tp} cannot be appended to: {error}");
@@ -224,6 +228,11 @@ impl Broker {
     }
 
     fn send_message(&mut self, tp: TopicPartition, to: MemberId, message: &Message) {
+        if let Message::Append { batches, .. } = message
+            && self.replicas.get(&tp).is_some_and(|r| r.adding.contains(&to))
+        {
+            self.throttle.spend(batches.len());
+        }
         let link = match message {
             Message::Hello { .. } | Message::Truncate { .. } | Message::Append { .. } => Link::ReplicationOut,
             Message::Position { .. } | Message::Progress { .. } => Link::ReplicationIn,
@@ -243,7 +252,7 @@ impl Broker {
         }
     }
 
-    fn read_for_follower(&mut self, tp: TopicPartition, to: MemberId, from: Offset) {
+    pub(super) fn read_for_follower(&mut self, tp: TopicPartition, to: MemberId, from: Offset) {
         let Some(replica) = self.replicas.get_mut(&tp) else { return };
         let chunk = replica.log.read(from, replica.log.end(), FOLLOWER_READ_BYTES);
         let Ok(chunk) = chunk else { return };

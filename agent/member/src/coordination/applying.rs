@@ -96,7 +96,14 @@ impl Coordination {
             Some(Pending::Opening { connection, session, timeout_ms }) => {
                 self.session_open(connection, session, timeout_ms);
             }
-            Some(Pending::Reattaching { .. } | Pending::Asked { .. } | Pending::Registering) | None => {}
+            Some(
+                Pending::Reattaching { .. }
+                | Pending::Asked { .. }
+                | Pending::Surveying { .. }
+                | Pending::Registering
+                | Pending::Stopping,
+            )
+            | None => {}
         }
     }
 }

@@ -135,6 +135,7 @@ impl Coordination {
             Response::Rejected { .. }
             | Response::Synced { .. }
             | Response::Answered { .. }
+            | Response::Surveyed { .. }
             | Response::Lost => {
                 self.drop_client(connection);
             }
@@ -264,9 +265,10 @@ impl Coordination {
                 }
                 WaitKind::Write { .. } | WaitKind::Close => None,
             }),
-            Response::Lost | Response::Reattached { .. } | Response::Answered { .. } => {
-                self.drop_client(connection)
-            }
+            Response::Lost
+            | Response::Reattached { .. }
+            | Response::Answered { .. }
+            | Response::Surveyed { .. } => self.drop_client(connection),
         }
     }
 

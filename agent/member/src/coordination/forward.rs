@@ -3,8 +3,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use streamkeeper_base::codec::{Get, Malformed, put_bytes, put_list, put_text};
 use streamkeeper_base::znode::{ErrorCode, Identity};
-use streamkeeper_base::{MemberId, SessionId, Zxid};
-use streamkeeper_zab::MembershipChange;
+use streamkeeper_base::{Address, Incarnation, MemberId, SessionId, Zxid};
+use streamkeeper_controller::Guard;
+
+use crate::control::Change;
 
 /// A message of Zab.
 pub(super) const ZAB: u8 = 1;
@@ -14,6 +16,8 @@ pub(super) const REQUEST: u8 = 2;
 pub(super) const RESPONSE: u8 = 3;
 /// Sessions that were heard, so that the leader does not let them expire.
 pub(super) const TOUCH: u8 = 4;
+/// A [`crate::control::Report`] of a member about itself.
+pub(super) const REPORT: u8 = 5;
 
 /// What only the quorum leader can decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +43,22 @@ pub(super) enum Request {
     Sync,
     /// For the controller, encoded.
     Command(Bytes),
-    Membership(MembershipChange),
+    /// From outside.
+    Change {
+        guard: Guard,
+        change: Change,
+    },
+    /// How the ensemble stands; with the size of each log if so asked.
+    Survey {
+        with_sizes: bool,
+    },
+    /// A member that the ensemble does not know asks to be let in as an observer.
+    Join {
+        member: MemberId,
+        /// Its disk: one that left for good does not come back.
+        incarnation: Incarnation,
+        address: Address,
+    },
 }
 
 /// What comes back when there is no transaction that says it.
@@ -63,6 +82,11 @@ pub(super) enum Response {
         after: Zxid,
         answer: Bytes,
     },
+    /// The facts of a survey, encoded.
+    Surveyed {
+        after: Zxid,
+        facts: Bytes,
+    },
     /// The leader does not lead any more, or the session is served elsewhere now: the outcome is unknown to the client.
     Lost,
 }
@@ -74,7 +98,8 @@ impl Response {
             Self::Rejected { after, .. }
             | Self::Reattached { after, .. }
             | Self::Synced { after }
-            | Self::Answered { after, .. } => *after,
+            | Self::Answered { after, .. }
+            | Self::Surveyed { after, .. } => *after,
             Self::Lost => Zxid::ZERO,
         }
     }
@@ -106,7 +131,21 @@ pub(super) fn encode_request(number: u64, request: &Request) -> Bytes {
             out.put_u8(6);
             put_bytes(&mut out, command);
         }
-        Request::Membership(change) => put_change(&mut out, change),
+        Request::Change { guard, change } => {
+            out.put_u8(7);
+            guard.encode(&mut out);
+            change.encode(&mut out);
+        }
+        Request::Survey { with_sizes } => {
+            out.put_u8(8);
+            out.put_u8(u8::from(*with_sizes));
+        }
+        Request::Join { member, incarnation, address } => {
+            out.put_u8(9);
+            out.put_i32(member.0);
+            out.put_slice(&incarnation.0);
+            put_bytes(&mut out, &address.encode());
+        }
     }
     out.freeze()
 }
@@ -114,18 +153,6 @@ pub(super) fn encode_request(number: u64, request: &Request) -> Bytes {
 fn put_session(out: &mut BytesMut, tag: u8, session: SessionId) {
     out.put_u8(tag);
     out.put_i64(session.0);
-}
-
-fn put_change(out: &mut BytesMut, change: &MembershipChange) {
-    let (tag, member, data) = match change {
-        MembershipChange::AddObserver { member, data } => (7, member, data.clone()),
-        MembershipChange::Promote(member) => (8, member, Bytes::new()),
-        MembershipChange::Demote(member) => (9, member, Bytes::new()),
-        MembershipChange::Remove(member) => (10, member, Bytes::new()),
-    };
-    out.put_u8(tag);
-    out.put_i32(member.0);
-    put_bytes(out, &data);
 }
 
 pub(super) fn decode_request(bytes: Bytes) -> Result<(u64, Request), Malformed> {
@@ -146,16 +173,13 @@ pub(super) fn decode_request(bytes: Bytes) -> Result<(u64, Request), Malformed> 
         4 => Request::CloseSession { session: SessionId(get.i64()?) },
         5 => Request::Sync,
         6 => Request::Command(get.bytes()?),
-        tag @ 7..=10 => {
-            let member = MemberId(get.i32()?);
-            let data = get.bytes()?;
-            Request::Membership(match tag {
-                7 => MembershipChange::AddObserver { member, data },
-                8 => MembershipChange::Promote(member),
-                9 => MembershipChange::Demote(member),
-                _ => MembershipChange::Remove(member),
-            })
-        }
+        7 => Request::Change { guard: Guard::decode(&mut get)?, change: Change::decode(&mut get)? },
+        8 => Request::Survey { with_sizes: get.bool()? },
+        9 => Request::Join {
+            member: MemberId(get.i32()?),
+            incarnation: Incarnation(get.array()?),
+            address: Address::decode(get.bytes()?)?,
+        },
         _ => return Err(Malformed),
     };
     get.end()?;
@@ -181,6 +205,10 @@ pub(super) fn encode_response(number: u64, response: &Response) -> Bytes {
             put_bytes(&mut out, answer);
         }
         Response::Lost => out.put_u8(5),
+        Response::Surveyed { facts, .. } => {
+            out.put_u8(6);
+            put_bytes(&mut out, facts);
+        }
     }
     out.freeze()
 }
@@ -195,6 +223,7 @@ pub(super) fn decode_response(bytes: Bytes) -> Result<(u64, Response), Malformed
         3 => Response::Synced { after },
         4 => Response::Answered { after, answer: get.bytes()? },
         5 => Response::Lost,
+        6 => Response::Surveyed { after, facts: get.bytes()? },
         _ => return Err(Malformed),
     };
     get.end()?;
@@ -216,6 +245,8 @@ pub(super) fn decode_touches(bytes: Bytes) -> Result<Vec<SessionId>, Malformed> 
 
 #[cfg(test)]
 mod tests {
+    use streamkeeper_zab::MembershipChange;
+
     use super::*;
 
     #[test]
@@ -229,7 +260,16 @@ mod tests {
             },
             Request::OpenSession { session: SessionId(-2), timeout_ms: 3 },
             Request::Sync,
-            Request::Membership(MembershipChange::Promote(MemberId(4))),
+            Request::Change {
+                guard: Guard { request: "r".into(), fencing_token: 2 },
+                change: Change::Ensemble(MembershipChange::Promote(MemberId(4))),
+            },
+            Request::Survey { with_sizes: true },
+            Request::Join {
+                member: MemberId(3),
+                incarnation: Incarnation([2; 16]),
+                address: Address { host: "h".into(), ..Address::default() },
+            },
         ];
         for request in requests {
             assert_eq!(decode_request(encode_request(7, &request)), Ok((7, request)));
@@ -239,6 +279,7 @@ mod tests {
             Response::Rejected { after, codes: vec![ErrorCode::NO_NODE] },
             Response::Reattached { after, known: true },
             Response::Answered { after, answer: Bytes::from_static(b"a") },
+            Response::Surveyed { after, facts: Bytes::from_static(b"f") },
             Response::Lost,
         ];
         for response in responses {

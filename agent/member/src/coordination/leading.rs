@@ -8,15 +8,17 @@ use streamkeeper_base::codec::Get;
 use streamkeeper_base::znode::ErrorCode;
 use streamkeeper_base::{Instant, MemberId, SessionId, Zxid};
 use streamkeeper_controller::{
-    ClusterImage, Command, CommandError, Operation, Outcome, encode_answer, next_command,
+    ClusterImage, Command, CommandError, Delta, Operation, encode_answer, next_command,
 };
 use streamkeeper_tree::{Expiry, Prep, Prepared, Txn};
 use streamkeeper_wire::jute;
-use streamkeeper_zab::{Event, MembershipChange, ProposeError};
+use streamkeeper_zab::{Event, ProposeError};
 
+use super::Coordination;
 use super::forward::{self, Request, Response};
+use super::survey::Survey;
 use super::txn::{Body, Envelope};
-use super::{Coordination, NOT_CONTROLLER};
+
 use crate::settings::Settings;
 
 /// A member that is out of contact longer leads nothing and leaves its ISRs.
@@ -30,6 +32,14 @@ const CONTROL_EVERY: Duration = Duration::from_millis(500);
 /// Steps of a rebalance decided in one tick.
 const STEPS_PER_TICK: usize = 8;
 
+/// What waits for a round that confirms the lead.
+pub(super) enum Confirm {
+    /// A client's sync.
+    Sync { origin: MemberId, number: u64 },
+    /// Somebody asks how the ensemble stands.
+    Survey { origin: MemberId, number: u64, with_sizes: bool },
+}
+
 /// The quorum leader's own state; gone with the role.
 pub(super) struct Leading {
     pub(super) prep: Prep,
@@ -38,6 +48,9 @@ pub(super) struct Leading {
     owners: BTreeMap<SessionId, MemberId>,
     /// The image as it will be once everything outstanding is applied.
     pub(super) speculative: ClusterImage,
+    pub(super) survey: Survey,
+    /// The lead of the quorum goes to another once this is applied.
+    pub(super) give_lead_after: Option<Zxid>,
     pub(super) image_changed: bool,
     /// When containers and TTL nodes are looked at next.
     pub(super) expire_nodes_at: Instant,
@@ -46,7 +59,7 @@ pub(super) struct Leading {
     /// Since when a registered member is out of contact.
     missing: BTreeMap<MemberId, Instant>,
     /// Who waits for a sync round.
-    syncs: BTreeMap<u64, (MemberId, u64)>,
+    syncs: BTreeMap<u64, Confirm>,
     next_sync: u64,
 }
 
@@ -57,6 +70,8 @@ impl Leading {
             expiry: Expiry::default(),
             owners: BTreeMap::new(),
             speculative: image,
+            survey: Survey::default(),
+            give_lead_after: None,
             image_changed: true,
             expire_nodes_at: now + settings.container_check,
             control_at: now,
@@ -85,21 +100,28 @@ impl Coordination {
             }
             Request::Reattach { session } => self.lead_reattach(origin, number, session),
             Request::CloseSession { session } => self.lead_close(origin, number, session),
-            Request::Sync => {
-                let Some(leading) = &mut self.leading else { return };
-                leading.next_sync += 1;
-                let token = leading.next_sync;
-                leading.syncs.insert(token, (origin, number));
-                self.zab_event(Event::SyncRequested { token });
-            }
+            Request::Sync => self.confirm_lead(Confirm::Sync { origin, number }),
             Request::Command(bytes) => match Command::decode(&mut Get(bytes)) {
                 Ok(command) => self.lead_command(origin, number, &command),
                 Err(error) => {
                     self.refuse(origin, number, CommandError { code: 42, message: error.to_string() })
                 }
             },
-            Request::Membership(change) => self.lead_membership(origin, number, &change),
+            Request::Change { guard, change } => self.lead_change(origin, number, &guard, change),
+            Request::Survey { with_sizes } => {
+                self.confirm_lead(Confirm::Survey { origin, number, with_sizes });
+            }
+            Request::Join { member, incarnation, address } => self.lead_join(member, incarnation, &address),
         }
+    }
+
+    /// Asks for a round that confirms this member's lead; what waits for it is answered then.
+    fn confirm_lead(&mut self, waiting: Confirm) {
+        let Some(leading) = &mut self.leading else { return };
+        leading.next_sync += 1;
+        let token = leading.next_sync;
+        leading.syncs.insert(token, waiting);
+        self.zab_event(Event::SyncRequested { token });
     }
 
     pub(super) fn respond(&mut self, origin: MemberId, number: u64, response: Response) {
@@ -160,7 +182,12 @@ impl Coordination {
         }
     }
 
-    fn propose(&mut self, origin: MemberId, request: u64, body: Body) -> Result<Zxid, ProposeError> {
+    pub(super) fn propose(
+        &mut self,
+        origin: MemberId,
+        request: u64,
+        body: Body,
+    ) -> Result<Zxid, ProposeError> {
         let envelope = Envelope { origin, request, time: self.clocks.wall, body };
         let mut actions = Vec::new();
         let zxid = self.zab.propose(envelope.encode(), &mut actions)?;
@@ -195,59 +222,61 @@ impl Coordination {
     }
 
     fn lead_command(&mut self, origin: MemberId, number: u64, command: &Command) {
+        self.lead_noted(origin, number, command, Vec::new());
+    }
+
+    /// As [`Self::lead_command`], with what the write's guard leaves behind.
+    pub(super) fn lead_noted(&mut self, origin: MemberId, number: u64, command: &Command, noted: Vec<Delta>) {
         let Some(leading) = &mut self.leading else { return };
-        let (deltas, outcome) = match leading.speculative.prepare(command) {
+        let (mut deltas, outcome) = match leading.speculative.prepare(command) {
             Ok(decided) => decided,
             Err(error) => return self.refuse(origin, number, error),
         };
+        deltas.extend(noted);
         let answer = encode_answer(&Ok(outcome));
         if deltas.is_empty() {
             let after = self.zab.last_logged();
             return self.respond(origin, number, Response::Answered { after, answer });
         }
-        match self.propose(origin, number, Body::Controller { answer, deltas: deltas.clone() }) {
-            Ok(_) => {
-                if let Some(leading) = &mut self.leading {
-                    deltas.iter().for_each(|delta| leading.speculative.apply(delta));
-                }
-            }
-            Err(_) => self.respond(origin, number, Response::Lost),
+        if self.order_deltas(origin, number, answer, deltas).is_err() {
+            self.respond(origin, number, Response::Lost);
         }
     }
 
-    fn refuse(&mut self, origin: MemberId, number: u64, error: CommandError) {
+    /// Gives changes of the image their place in the order; the answer goes to whoever asked once they are applied.
+    pub(super) fn order_deltas(
+        &mut self,
+        origin: MemberId,
+        number: u64,
+        answer: Bytes,
+        deltas: Vec<Delta>,
+    ) -> Result<(), ProposeError> {
+        self.propose(origin, number, Body::Controller { answer, deltas: deltas.clone() })?;
+        if let Some(leading) = &mut self.leading {
+            deltas.iter().for_each(|delta| leading.speculative.apply(delta));
+        }
+        Ok(())
+    }
+
+    pub(super) fn refuse(&mut self, origin: MemberId, number: u64, error: CommandError) {
         let after = self.zab.last_logged();
         self.respond(origin, number, Response::Answered { after, answer: encode_answer(&Err(error)) });
     }
 
-    fn lead_membership(&mut self, origin: MemberId, number: u64, change: &MembershipChange) {
-        let mut actions = Vec::new();
-        let result = self.zab.change_membership(change, &mut actions);
-        self.carry_out(actions);
-        match result {
-            Ok(after) => {
-                let answer = encode_answer(&Ok(Outcome::Done));
-                self.respond(origin, number, Response::Answered { after, answer });
-            }
-            Err(error) => {
-                let code = match error {
-                    ProposeError::NotLeading
-                    | ProposeError::NotReady
-                    | ProposeError::ChangeInProgress
-                    | ProposeError::NotCaughtUp => NOT_CONTROLLER,
-                    // INVALID_REQUEST: asking again does not help.
-                    ProposeError::UnknownMember | ProposeError::LastVoter | ProposeError::NoMajority => 42,
-                };
-                self.refuse(origin, number, CommandError { code, message: error.to_string() });
-            }
-        }
-    }
-
     pub(super) fn sync_done(&mut self, token: u64, zxid: Option<Zxid>) {
-        let Some((origin, number)) = self.leading.as_mut().and_then(|l| l.syncs.remove(&token)) else {
-            return;
-        };
-        self.respond(origin, number, zxid.map_or(Response::Lost, |after| Response::Synced { after }));
+        let waiting = self.leading.as_mut().and_then(|l| l.syncs.remove(&token));
+        match (waiting, zxid) {
+            (Some(Confirm::Sync { origin, number }), Some(after)) => {
+                self.respond(origin, number, Response::Synced { after });
+            }
+            (Some(Confirm::Survey { origin, number, with_sizes }), Some(_)) => {
+                self.surveyed(origin, number, with_sizes);
+            }
+            (Some(Confirm::Sync { origin, number } | Confirm::Survey { origin, number, .. }), None) => {
+                self.respond(origin, number, Response::Lost);
+            }
+            (None, _) => {}
+        }
     }
 
     pub(super) fn touched_at(&mut self, origin: MemberId, sessions: &[SessionId]) {
@@ -303,8 +332,10 @@ impl Coordination {
             self.lead_close(self.config.member, 0, session);
         }
         self.expire_nodes();
+        self.note_synced();
         self.fence_silent();
         self.control();
+        self.maybe_give_lead();
     }
 
     fn fence_silent(&mut self) {
@@ -339,7 +370,11 @@ impl Coordination {
         leading.control_at = now + CONTROL_EVERY;
         for _ in 0..STEPS_PER_TICK {
             let at = self.clocks.wall;
-            let next = self.leading.as_ref().and_then(|l| next_command(&l.speculative, at, |_| 0));
+            let next = self.leading.as_ref().and_then(|leading| {
+                let image = &leading.speculative;
+                let bytes = |tp| image.partition(tp).map_or(0, |p| leading.survey.bytes_of(tp, p));
+                next_command(image, at, bytes)
+            });
             let Some(command) = next else { return };
             self.lead_command(self.config.member, 0, &command);
         }

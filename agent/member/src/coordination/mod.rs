@@ -1,13 +1,17 @@
 //! The coordination machine: Zab, the two replicated states (tree and cluster image), ZooKeeper's clients.
 //!
 //! Must not know: sockets, threads, files. Read first: [`Coordination`], [`Config`]. The parts: `clients` (frames in, replies
-//! out), `leading` (what only the quorum leader decides), `applying` (what every member does with a committed transaction).
+//! out), `leading` (what only the quorum leader decides), `control` (of that, what is asked from outside), `survey` (what it knows of the
+//! others), `applying` (what every member does with a committed transaction), `membership` (joining, registering, stopping).
 
 mod applying;
 mod clients;
+mod control;
 mod expiring;
 mod forward;
 mod leading;
+mod membership;
+mod survey;
 mod telling;
 mod txn;
 
@@ -17,11 +21,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use streamkeeper_base::{Address, Durable, Incarnation, Instant, MemberId, SessionId, Zxid};
-use streamkeeper_controller::{Answer, ClusterImage, Command, CommandError, decode_answer};
+use streamkeeper_controller::{Answer, ClusterImage, CommandError, decode_answer};
 use streamkeeper_tree::{Tree, Watches, cluster_id};
 use streamkeeper_zab as zab;
 use streamkeeper_zab::{Action, Event, Membership, RoleName, SnapshotMeta};
 
+use crate::control::{Facts, Report};
 use crate::io::{Clocks, ConnectionId, Input, Link, Output, Ticket};
 use crate::message::{Asker, FromCoordination, Status, ToCoordination};
 use crate::record;
@@ -29,14 +34,13 @@ use crate::settings::Settings;
 use crate::zookeeper::connection::{Addresses, Client};
 use forward::{Request, Response};
 use leading::Leading;
+use survey::Reporting;
 use telling::Telling;
 
 /// Kafka's NOT_CONTROLLER: ask again.
 const NOT_CONTROLLER: i16 = 41;
 /// Touched sessions are told to the leader this often.
 const TOUCH_EVERY: Duration = Duration::from_millis(200);
-/// A member that is not registered asks again this often.
-const REGISTER_EVERY: Duration = Duration::from_millis(250);
 
 /// What a member's coordination must be told.
 #[derive(Clone, Debug)]
@@ -74,8 +78,12 @@ enum Pending {
     Reattaching { connection: ConnectionId, session: SessionId, timeout_ms: i32 },
     /// A neighbour's question.
     Asked { token: u64, asker: Asker },
+    /// Somebody wants to know how the ensemble stands.
+    Surveying { token: u64 },
     /// This member makes itself known.
     Registering,
+    /// This member gives its leads away before it stops.
+    Stopping,
 }
 
 /// The machine.
@@ -99,6 +107,9 @@ pub struct Coordination {
     register_at: Instant,
     /// True once this process has made itself known, however live its member was still thought to be.
     registered: bool,
+    reporting: Reporting,
+    /// The process shall stop: at the latest then, whatever it still leads.
+    stopping: Option<Instant>,
     /// Peers with a quorum link.
     linked: BTreeSet<MemberId>,
     leading: Option<Leading>,
@@ -147,6 +158,8 @@ impl Coordination {
             touch_at: now,
             register_at: now,
             registered: false,
+            reporting: Reporting::default(),
+            stopping: None,
             linked: BTreeSet::new(),
             leading: None,
             telling: Telling::default(),
@@ -181,6 +194,7 @@ impl Coordination {
             }
             Input::LinkDown { peer, .. } => {
                 self.linked.remove(&peer);
+                self.forget_told(peer);
                 self.zab_event(Event::LinkDown(peer));
             }
             Input::PeerFrame { peer, kind, body, .. } => self.peer_frame(peer, kind, body),
@@ -233,18 +247,21 @@ impl Coordination {
 
     fn told(&mut self, message: ToCoordination) {
         match message {
-            ToCoordination::Command { token, asker, command } => {
+            ToCoordination::Command { token, command } => {
                 let mut bytes = bytes::BytesMut::new();
                 command.encode(&mut bytes);
-                self.ask(Pending::Asked { token, asker }, Request::Command(bytes.freeze()));
+                let pending = Pending::Asked { token, asker: Asker::Broker };
+                self.ask(pending, Request::Command(bytes.freeze()));
             }
-            ToCoordination::Membership { token, asker, change } => {
-                self.ask(Pending::Asked { token, asker }, Request::Membership(change));
+            ToCoordination::Change { token, guard, change } => {
+                let pending = Pending::Asked { token, asker: Asker::Control };
+                self.ask(pending, Request::Change { guard, change });
             }
-            ToCoordination::Stop => {
-                // Leaderships of partitions go first, while the quorum is there to move them.
-                self.zab_event(Event::HandOver);
+            ToCoordination::Survey { token, with_sizes } => {
+                self.ask(Pending::Surveying { token }, Request::Survey { with_sizes });
             }
+            ToCoordination::Holdings(holdings) => self.holds(holdings),
+            ToCoordination::Stop => self.stop(),
         }
     }
 
@@ -278,6 +295,7 @@ impl Coordination {
             forward::RESPONSE => forward::decode_response(body)
                 .map(|(number, response)| self.responded(number, response))
                 .is_ok(),
+            forward::REPORT => Report::decode(body).map(|report| self.reported_by(peer, report)).is_ok(),
             forward::TOUCH => {
                 forward::decode_touches(body).map(|sessions| self.touched_at(peer, &sessions)).is_ok()
             }
@@ -323,6 +341,7 @@ impl Coordination {
                     Response::Rejected { .. }
                     | Response::Reattached { .. }
                     | Response::Synced { .. }
+                    | Response::Surveyed { .. }
                     | Response::Lost => lost(),
                 };
                 let answered = FromCoordination::Answered { token, asker, answer };
@@ -331,12 +350,18 @@ impl Coordination {
                     Asker::Control => self.out.push(Output::Tell(answered)),
                 }
             }
-            Some(Pending::Registering) => {
-                if let Response::Answered { answer, .. } = response {
-                    self.registered |= decode_answer(answer).is_ok_and(|answer| answer.is_ok());
-                }
+            Some(Pending::Surveying { token }) => {
+                let facts = match response {
+                    Response::Surveyed { facts, .. } => Facts::decode(facts).ok().map(Arc::new),
+                    _ => None,
+                };
+                let found = facts.map(|facts| (facts, self.image.clone()));
+                self.out.push(Output::Tell(FromCoordination::Surveyed { token, found }));
             }
-            None => {}
+            Some(Pending::Registering) => self.registered |= is_done(response),
+            // Where nobody moves its leads, waiting for that is in vain.
+            Some(Pending::Stopping) if !is_done(response) => self.leave_ensemble(),
+            Some(Pending::Stopping) | None => {}
         }
     }
 
@@ -420,9 +445,11 @@ impl Coordination {
             self.tell_touches();
         }
         self.lead_tick();
+        self.tell_report();
         self.ask_to_join();
         self.register();
         self.report();
+        self.continue_stop();
     }
 
     fn tell_touches(&mut self) {
@@ -435,78 +462,6 @@ impl Coordination {
                 let sessions: Vec<SessionId> = touched.into_iter().collect();
                 self.touched_at(self.config.member, &sessions);
             }
-        }
-    }
-
-    /// A member that the ensemble does not know asks every peer to be let in as an observer; the quorum leader does it.
-    fn ask_to_join(&mut self) {
-        let now = self.clocks.now;
-        let known = self.zab.membership().members.contains_key(&self.config.member);
-        if !self.config.joining || known || now < self.register_at {
-            return;
-        }
-        self.register_at = now + REGISTER_EVERY;
-        let data = self.config.address.encode();
-        let change = streamkeeper_zab::MembershipChange::AddObserver { member: self.config.member, data };
-        // Number 0: nobody waits for an answer, the membership itself is the answer.
-        let frame = forward::encode_request(0, &Request::Membership(change));
-        for peer in self.linked.clone() {
-            self.send(peer, forward::REQUEST, frame.clone());
-        }
-    }
-
-    /// Makes this member part of the cluster image, and live, as often as it is not.
-    fn register(&mut self) {
-        let now = self.clocks.now;
-        if !self.config.is_broker || self.zab.leader().is_none() || now < self.register_at {
-            return;
-        }
-        self.register_at = now + REGISTER_EVERY;
-        let known = self.image.members.get(&self.config.member);
-        let current = known.is_some_and(|m| {
-            m.live && m.incarnation == self.config.incarnation && m.address == self.config.address
-        });
-        if current && self.registered {
-            return;
-        }
-        let started = !self.registered;
-        let command = Command::Register {
-            member: self.config.member,
-            incarnation: self.config.incarnation,
-            address: self.config.address.clone(),
-            started,
-        };
-        let mut bytes = bytes::BytesMut::new();
-        command.encode(&mut bytes);
-        self.ask(Pending::Registering, Request::Command(bytes.freeze()));
-    }
-
-    fn report(&mut self) {
-        if self.clocks.now < self.report_at {
-            return;
-        }
-        self.report_at = self.clocks.now + TOUCH_EVERY;
-        let membership = self.zab.membership();
-        let known = addresses(membership);
-        let status = Status {
-            member: self.config.member,
-            role: self.zab.role(),
-            quorum_leader: self.zab.leader(),
-            zab_epoch: self.zab.epoch().0,
-            zxid: self.applied,
-            members: known
-                .into_iter()
-                .map(|(id, address)| (id, (membership.is_voter(id), address)))
-                .collect(),
-            synced: self.zab.synced_learners(),
-            znodes: self.tree.node_count(),
-            connections: self.clients.len(),
-            sessions: self.attached.keys().copied().collect(),
-        };
-        if self.reported.as_deref() != Some(&status) {
-            let status = Arc::new(status);
-            self.reported = Some(status.clone());
-            self.out.push(Output::Tell(FromCoordination::Status(status)));
         }
     }
 
@@ -558,6 +513,11 @@ impl Coordination {
         let chunks = self.state_chunks();
         self.out.push(Output::WriteSnapshot { zxid: zxid.0, chunks });
     }
+}
+
+fn is_done(response: Response) -> bool {
+    let Response::Answered { answer, .. } = response else { return false };
+    decode_answer(answer).is_ok_and(|answer| answer.is_ok())
 }
 
 fn lost() -> Answer {

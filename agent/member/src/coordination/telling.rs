@@ -84,6 +84,7 @@ impl Telling {
                 | FromCoordination::Peers(_)
                 | FromCoordination::Status(_)
                 | FromCoordination::Identified(_)
+                | FromCoordination::Surveyed { .. }
                 | FromCoordination::HandedOver => others.push(notice),
             }
         }
