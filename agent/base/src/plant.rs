@@ -30,8 +30,8 @@ plants! {
     AckProposalEarly = "ack-proposal-early",
     /// ZOOKEEPER-4643: the promise of an epoch is answered before it is on disk.
     PromiseEarly = "promise-early",
-    /// ZOOKEEPER-2845: what a deposed leader proposed and nobody committed is kept instead of cut.
-    KeepUncommitted = "keep-uncommitted",
+    /// ZOOKEEPER-4646's class, at the leader: the flush of its NewLeader record counts for everything it logged since.
+    OwnFlushCoversAll = "own-flush-covers-all",
     /// ZOOKEEPER-3144, 2355: an ephemeral node outlives its session.
     EphemeralOutlives = "ephemeral-outlives",
     /// KIP-966: a replica that lost its page cache counts as if it had not.

@@ -3,6 +3,7 @@
 //! Must not know: how progress arrives, what an ISR change costs. Read first: [`Progress`], [`high_watermark`].
 
 use streamkeeper_base::Offset;
+use streamkeeper_base::plant::{Plant, is_planted};
 
 /// How far one replica is; offsets are exclusive ends, `durable <= received`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,9 @@ pub fn high_watermark(progress: &[Progress], min_insync: usize) -> Option<Offset
     let mut durable: Vec<Offset> = progress.iter().map(|p| p.durable).collect();
     durable.sort_unstable_by(|a, b| b.cmp(a));
     let flushed = *durable.get(min_insync.checked_sub(1)?)?;
+    if is_planted(Plant::NoFlush) {
+        return Some(received);
+    }
     Some(received.min(flushed))
 }
 

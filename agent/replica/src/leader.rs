@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
+use streamkeeper_base::plant::{Plant, is_planted};
 use streamkeeper_base::{Instant, LeaderEpoch, MemberId, Offset, PartitionEpoch};
 
 use crate::high_watermark::{Progress, high_watermark};
@@ -127,7 +128,7 @@ impl Partition {
         follower.under_way.clear();
         follower.reading = false;
         follower.told = Offset(-1);
-        if keep != end || restart {
+        if (keep != end || restart) && !is_planted(Plant::NoTruncation) {
             let message = Message::Truncate { leader_epoch, to: keep, restart };
             self.out.push(Action::Send { to: from, message });
         }
@@ -240,6 +241,9 @@ impl Partition {
     /// Members of the ISR that is committed and of the one that is proposed (KIP-497): the controller may elect any of them.
     pub fn maximal_isr(&self) -> Vec<MemberId> {
         let mut members = self.assignment.isr.clone();
+        if is_planted(Plant::MinimalIsr) {
+            return members;
+        }
         if let Role::Leading(leader) = &self.role
             && let Some((proposed, _, _)) = &leader.proposed
         {

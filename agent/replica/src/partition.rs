@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use streamkeeper_base::plant::{Plant, is_planted};
 use streamkeeper_base::{Durable, Instant, LeaderEpoch, MemberId, Offset, PartitionEpoch};
 
 use crate::durable_end::DurableEnd;
@@ -236,7 +237,8 @@ impl Partition {
     pub fn visible_end(&self) -> Option<Offset> {
         match &self.role {
             Role::Leading(leader) => {
-                (self.high_watermark >= leader.epoch_start).then_some(self.high_watermark)
+                let is_proved = self.high_watermark >= leader.epoch_start;
+                (is_proved || is_planted(Plant::UnprovedHighWatermark)).then_some(self.high_watermark)
             }
             Role::Idle | Role::Following => None,
         }

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use streamkeeper_base::plant::{Plant, is_planted};
 use streamkeeper_base::{Durable, Instant, MemberId, ZabEpoch, Zxid};
 
 use crate::action::Action;
@@ -140,6 +141,9 @@ impl Peer {
         learner.epoch = epoch;
         if epoch > promised {
             self.promise(epoch);
+            if is_planted(Plant::PromiseEarly) {
+                self.promise_durable(epoch);
+            }
         } else {
             // Promised before, to this leader or one that failed: that promise must not count twice.
             self.send_ack_epoch(false);
@@ -192,7 +196,11 @@ impl Peer {
             if !follows(self.history.last(), entry.zxid) {
                 return Err(OutOfStep("an entry leaves a hole"));
             }
+            let zxid = entry.zxid;
             self.log(entry);
+            if is_planted(Plant::AckProposalEarly) {
+                self.entries_durable(Durable::flushed(zxid));
+            }
         }
         Ok(())
     }
@@ -245,6 +253,9 @@ impl Peer {
         }
         learner.stage = LearnerStage::Certifying;
         self.adopt(epoch);
+        if is_planted(Plant::AckNewLeaderEarly) {
+            self.new_leader_durable(Durable::flushed(epoch));
+        }
         Ok(())
     }
 

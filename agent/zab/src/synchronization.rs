@@ -1,6 +1,7 @@
 //! Phase 2: every learner gets the leader's history by TRUNC and DIFF, or by SNAP, then adopts the epoch.
 
 use bytes::Bytes;
+use streamkeeper_base::plant::{Plant, is_planted};
 use streamkeeper_base::{MemberId, Zxid};
 
 use crate::action::Action;
@@ -107,11 +108,12 @@ impl Peer {
     /// more: a quorum of others may have begun broadcast meanwhile, and what was logged since has its own flush
     /// (ZOOKEEPER-4646's class).
     pub(crate) fn own_new_leader_durable(&mut self) {
-        let id = self.id;
+        let (id, last) = (self.id, self.history.last());
         let Role::Leading(leader) = &mut self.role else { return };
         leader.new_leader_acks.insert(id);
+        let covered = if is_planted(Plant::OwnFlushCoversAll) { last } else { leader.rank.1 };
         let acked = leader.acked.entry(id).or_default();
-        *acked = (*acked).max(leader.rank.1);
+        *acked = (*acked).max(covered);
         self.check_new_leader_acks();
     }
 

@@ -36,6 +36,9 @@ struct Arguments {
     /// Plants a known bug: the run succeeds if a seed finds it.
     #[arg(long, value_parser = parse_plant)]
     plant: Option<Plant>,
+    /// Plants every known bug in turn: each must be found within the seeds.
+    #[arg(long, conflicts_with_all = ["plant", "seed"])]
+    all_plants: bool,
     /// Runs each seed twice and compares the hashes of all events.
     #[arg(long)]
     twice: bool,
@@ -50,6 +53,9 @@ fn parse_plant(name: &str) -> Result<Plant, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.all_plants {
+        return plant_all(&arguments);
+    }
     match arguments.seed {
         Some(seed) if arguments.trace => traced(seed, arguments.plant),
         Some(seed) => one(seed, arguments.plant),
@@ -89,6 +95,30 @@ fn traced(seed: u64, plant: Option<Plant>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// How many seeds each planted bug takes: the suite's power of detection.
+#[allow(clippy::print_stdout, reason = "a command line speaks on standard output")]
+fn plant_all(arguments: &Arguments) -> ExitCode {
+    let mut missed = 0;
+    for plant in Plant::ALL {
+        let found = (arguments.from..arguments.from + arguments.seeds).find_map(|seed| {
+            let violation = run(seed, Some(*plant)).err()?;
+            // The bug itself must be what is found.
+            run(seed, None).is_ok().then_some((seed, violation))
+        });
+        match found {
+            Some((seed, violation)) => {
+                let after = seed - arguments.from + 1;
+                println!("{}: found after {after} seeds: {}", plant.name(), kind(&violation));
+            }
+            None => {
+                println!("{}: not found in {} seeds", plant.name(), arguments.seeds);
+                missed += 1;
+            }
+        }
+    }
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 struct Progress {
