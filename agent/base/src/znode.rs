@@ -37,6 +37,10 @@ error_codes! {
     UNIMPLEMENTED = -6;
     /// A path or an argument breaks a rule.
     BAD_ARGUMENTS = -8;
+    /// Too few voters of the new configuration are up to date.
+    NEW_CONFIG_NO_QUORUM = -13;
+    /// Another reconfiguration is under way.
+    RECONFIG_IN_PROGRESS = -14;
     /// The node is missing.
     NO_NODE = -101;
     /// The identity has no permission.
@@ -57,8 +61,16 @@ error_codes! {
     AUTH_FAILED = -115;
     /// The session is served by another member now.
     SESSION_MOVED = -118;
+    /// The member serves reads alone at the moment.
+    NOT_READ_ONLY = -119;
     /// No such watch.
     NO_WATCHER = -121;
+    /// `reconfigEnabled` is off.
+    RECONFIG_DISABLED = -123;
+    /// The client must authenticate before anything else.
+    SESSION_CLOSED_REQUIRE_SASL_AUTH = -124;
+    /// A quota would be exceeded.
+    QUOTA_EXCEEDED = -125;
 }
 
 impl fmt::Debug for ErrorCode {

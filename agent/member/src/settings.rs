@@ -2,6 +2,7 @@
 //!
 //! Read first: [`Settings`].
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// ZooKeeper's settings of one member.
@@ -17,6 +18,14 @@ pub struct Settings {
     pub max_client_cnxns: usize,
     /// `4lw.commands.whitelist`: the 4-letter words that are answered; `*` for all.
     pub words: Vec<String>,
+    /// `DigestAuthenticationProvider.superDigest`, `user:hash`: who authenticates so may do everything.
+    pub super_digest: Option<String>,
+    /// Users of SASL DIGEST-MD5 with their passwords, from a JAAS file; SASL is refused when there are none.
+    pub sasl_users: BTreeMap<String, String>,
+    /// `superUser`: a user of SASL that may do everything.
+    pub super_user: Option<String>,
+    /// `enforce.auth.schemes`: a client must have authenticated by one of them before anything else; none when empty.
+    pub required_schemes: Vec<String>,
     /// `extendedTypesEnabled`: TTL nodes are served.
     pub extended_types: bool,
     /// `znode.container.checkIntervalMs`: containers and TTL nodes are looked at this often.
@@ -34,6 +43,10 @@ impl Settings {
             max_session_timeout_ms: tick_time_ms.saturating_mul(20),
             max_client_cnxns: 60,
             words: vec!["srvr".to_owned()],
+            super_digest: None,
+            sasl_users: BTreeMap::new(),
+            super_user: None,
+            required_schemes: Vec::new(),
             extended_types: false,
             container_check: Duration::from_secs(60),
             containers_per_minute_max: 10_000,

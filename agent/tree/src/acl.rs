@@ -1,4 +1,4 @@
-//! Who may do what: schemes world, auth, digest, ip and super.
+//! Who may do what: schemes world, auth, digest, ip, sasl, x509 and super.
 
 use std::net::IpAddr;
 
@@ -18,6 +18,8 @@ fn names(who: &Identity, identities: &[Identity]) -> bool {
     match who.scheme.as_str() {
         "world" => who.id == "anyone",
         "ip" => identities.iter().any(|i| i.scheme == "ip" && ip_matches(&who.id, &i.id)),
+        // SASLAuthenticationProvider.matches: the user "super" matches every one.
+        "sasl" => identities.iter().any(|i| i.scheme == "sasl" && (i.id == who.id || i.id == "super")),
         scheme => identities.iter().any(|i| i.scheme == scheme && i.id == who.id),
     }
 }
@@ -53,13 +55,15 @@ pub(crate) fn resolve(acls: &[Acl], identities: &[Identity]) -> Result<Vec<Acl>,
         match acl.who.scheme.as_str() {
             "world" if acl.who.id == "anyone" => add(acl.clone()),
             "auth" => {
-                let proven: Vec<&Identity> = identities.iter().filter(|i| i.scheme == "digest").collect();
+                let proves = |i: &&Identity| matches!(i.scheme.as_str(), "digest" | "sasl" | "x509");
+                let proven: Vec<&Identity> = identities.iter().filter(proves).collect();
                 if proven.is_empty() {
                     return Err(ErrorCode::INVALID_ACL);
                 }
                 proven.into_iter().for_each(|who| add(Acl { perms: acl.perms, who: who.clone() }));
             }
             "digest" if acl.who.id.split_once(':').is_some() => add(acl.clone()),
+            "sasl" | "x509" if !acl.who.id.is_empty() => add(acl.clone()),
             "ip" if cidr(&acl.who.id).is_some() => add(acl.clone()),
             _ => return Err(ErrorCode::INVALID_ACL),
         }
@@ -132,5 +136,15 @@ mod tests {
         assert_eq!(resolved, [Acl { perms: 31, who: me }]);
         assert_eq!(mask(&resolved)[0].who.id, "u:x");
         assert_eq!(resolve(&[], &[]), Err(ErrorCode::INVALID_ACL));
+        let sasl = [Identity::new("ip", "::1"), Identity::new("sasl", "joe")];
+        assert_eq!(resolve(&auth, &sasl), Ok(vec![Acl { perms: 31, who: sasl[1].clone() }]));
+    }
+
+    #[test] // SASLAuthenticationProvider.matches
+    fn a_sasl_user_matches_itself_and_super_everyone() {
+        let acl = [Acl { perms: 1, who: Identity::new("sasl", "joe") }];
+        let may_read = |scheme: &str, id: &str| may(&acl, 1, &[Identity::new(scheme, id)]);
+        assert!(may_read("sasl", "joe") && may_read("sasl", "super") && may_read("super", ""));
+        assert!(!may_read("sasl", "ann") && !may_read("digest", "joe") && !may_read("digest", "super"));
     }
 }

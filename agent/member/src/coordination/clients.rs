@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use streamkeeper_base::SessionId;
 use streamkeeper_base::znode::{ErrorCode, Write};
-use streamkeeper_tree::{Outcome, authenticate, password};
+use streamkeeper_tree::{Outcome, password};
 use streamkeeper_wire::jute::{
     ConnectRequest, ConnectResponse, JuteError, Reader, ReplyHeader, Request as ClientRequest, RequestHeader,
 };
@@ -159,10 +159,18 @@ impl Coordination {
         let mut reader = Reader::new(body);
         let Ok(header) = RequestHeader::decode(&mut reader) else { return self.drop_client(connection) };
         let record = reader.rest().clone();
-        match ClientRequest::decode(header.op, &mut reader) {
+        let request = match ClientRequest::decode(header.op, &mut reader) {
+            // Handled at once: what comes next is judged by it.
             Ok(ClientRequest::Auth { scheme, credentials }) => {
-                self.authenticate(connection, header.xid, &scheme, &credentials);
+                return self.authenticate(connection, header.xid, &scheme, &credentials);
             }
+            Ok(ClientRequest::Sasl { token }) => return self.sasl(connection, header.xid, &token),
+            request => request,
+        };
+        if !self.may_ask(connection, header.xid) {
+            return;
+        }
+        match request {
             Ok(ClientRequest::Write(write)) => self.write(connection, session, header, &write, record),
             Ok(ClientRequest::CloseSession) => {
                 let number = self.next_request;
@@ -222,24 +230,6 @@ impl Coordination {
             client.queue.push_back(Slot::Deferred { xid, request });
         }
         self.drain(connection);
-    }
-
-    fn authenticate(&mut self, connection: ConnectionId, xid: i32, scheme: &str, credentials: &[u8]) {
-        let reply = |error| ReplyHeader { xid, zxid: 0, error }.frame(|_| {});
-        match authenticate(scheme, credentials) {
-            Ok(identity) => {
-                if let Some(client) = self.clients.get_mut(&connection)
-                    && !client.who.contains(&identity)
-                {
-                    client.who.push(identity);
-                }
-                self.send_client(connection, reply(ErrorCode::OK));
-            }
-            Err(error) => {
-                self.send_client(connection, reply(error));
-                self.drop_client(connection);
-            }
-        }
     }
 
     pub(super) fn slot_committed(&mut self, connection: ConnectionId, number: u64, outcome: &Outcome) {
@@ -321,6 +311,7 @@ impl Coordination {
             ClientRequest::Ping
             | ClientRequest::CloseSession
             | ClientRequest::Auth { .. }
+            | ClientRequest::Sasl { .. }
             | ClientRequest::Sync { .. }
             | ClientRequest::Write(_) => vec![ReplyHeader { xid, zxid, error: ErrorCode::OK }.frame(|_| {})],
         };

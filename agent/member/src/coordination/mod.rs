@@ -5,6 +5,7 @@
 //! others), `applying` (what every member does with a committed transaction), `membership` (joining, registering, stopping).
 
 mod applying;
+mod authenticating;
 mod clients;
 mod control;
 mod expiring;

@@ -8,6 +8,8 @@ use streamkeeper_base::SessionId;
 use streamkeeper_base::znode::Identity;
 use streamkeeper_wire::jute::Request;
 
+use super::sasl::Exchange;
+
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -77,6 +79,8 @@ pub(crate) struct Client {
     pub(crate) queue: VecDeque<Slot>,
     /// Whether the client's connect request had the read-only field; echoed.
     pub(crate) read_only: Option<bool>,
+    /// A SASL exchange that waits for the client's answer.
+    pub(crate) sasl: Option<Exchange>,
 }
 
 impl Client {
@@ -87,6 +91,7 @@ impl Client {
             who: vec![Identity::new("ip", &remote.to_canonical().to_string())],
             queue: VecDeque::new(),
             read_only: None,
+            sasl: None,
         }
     }
 

@@ -3,4 +3,5 @@
 pub(crate) mod connection;
 pub(crate) mod reads;
 pub(crate) mod replies;
+pub(crate) mod sasl;
 pub(crate) mod words;

@@ -19,6 +19,9 @@ use Verdict::{Holds, NoEffect, Refused};
 /// Judges a key that nothing reads.
 pub(super) fn verdict(key: &str, value: &str) -> Verdict {
     let is_on = matches!(value, "true" | "yes" | "enabled" | "1");
+    if key == "DigestAuthenticationProvider.enabled" {
+        return if is_on { Holds } else { Refused("the scheme digest is always served") };
+    }
     if let Some(reason) = REFUSED_WHEN_ON.iter().find(|(name, _)| *name == key).map(|(_, reason)| reason) {
         return if is_on { Refused(reason) } else { Holds };
     }
@@ -54,9 +57,7 @@ const REFUSED: &[(&str, &str)] = &[
         "a two-member ensemble with an oracle is not served: both members are needed for a quorum",
     ),
     ("ssl.quorum.", "traffic between members is not encrypted"),
-    ("enforce.auth.", "the schemes that a client must use cannot be enforced"),
-    ("sessionRequireClientSASLAuth", "the schemes that a client must use cannot be enforced"),
-    ("requireClientAuthScheme", "the schemes that a client must use cannot be enforced"),
+    ("requireClientAuthScheme", "a client must be asked for its scheme by enforce.auth.schemes"),
 ];
 
 /// They ask for what holds anyway, or for a choice that there is none of.
@@ -72,7 +73,6 @@ const HOLDS: &[&str] = &[
     "cnxTimeout",
     "standaloneEnabled",
     "syncEnabled",
-    "DigestAuthenticationProvider.digestAlg",
     "snapshot.trust.empty",
     "tcpKeepAlive",
     "admin.enableServer",
@@ -80,7 +80,6 @@ const HOLDS: &[&str] = &[
 ];
 
 const NO_EFFECT: &[(&str, &str)] = &[
-    ("authProvider.", "ACLs of its scheme are refused"),
     ("admin.", "there is no AdminServer yet"),
     ("metricsProvider.", "there is no metrics endpoint yet"),
     ("ssl.", "there is no TLS yet"),
@@ -94,6 +93,7 @@ const NO_EFFECT: &[(&str, &str)] = &[
     ("observerMasterPort", "observers follow the leader"),
     ("learner.", "learners are served without a limit"),
     ("audit.", "there is no audit log yet"),
+    ("DigestAuthenticationProvider.digestAlg", "digests are SHA1"),
     ("maxCnxns", "connections are limited per address (maxClientCnxns)"),
     ("clientPortListenBacklog", "the backlog is the system's"),
     ("connection", "connections are not throttled"),
@@ -120,7 +120,7 @@ mod tests {
             ("weight.2", "0"),
             ("quorum.auth.enableSasl", "true"),
             ("ssl.quorum.keyStore.location", "/k"),
-            ("enforce.auth.enabled", "true"),
+            ("DigestAuthenticationProvider.enabled", "false"),
         ] {
             assert!(matches!(verdict(key, value), Refused(_)), "{key}={value}");
         }

@@ -4,6 +4,7 @@
 //! Read first: [`ZooCfg`], [`parse`].
 
 mod entries;
+mod jaas;
 mod keys;
 mod read;
 
@@ -65,6 +66,8 @@ pub struct Sources<'a> {
     pub dynamic: Option<(&'a str, &'a str)>,
     /// The content of `dataDir/myid`.
     pub myid: Option<&'a str>,
+    /// The name and content of the JAAS file that `java.security.auth.login.config` names.
+    pub jaas: Option<(&'a str, &'a str)>,
     /// System properties, `name=value`.
     pub properties: &'a [String],
 }
@@ -80,7 +83,7 @@ pub fn parse(sources: &Sources<'_>) -> Result<ZooCfg, Vec<String>> {
         files.filter_map(|(name, text)| entries.add_file(name, text).err()).collect();
     errors.extend(sources.properties.iter().filter_map(|property| entries.add_property(property).err()));
     let mut interpreter = Interpreter { name: sources.name, entries, errors, warnings: Vec::new() };
-    let parsed = interpreter.run(sources.myid);
+    let parsed = interpreter.run(sources);
     match parsed {
         Some(cfg) if interpreter.errors.is_empty() => Ok(cfg),
         Some(_) | None => Err(interpreter.errors),
@@ -94,25 +97,32 @@ struct Interpreter<'a> {
     warnings: Vec<String>,
 }
 
+/// Which file has the users of SASL.
+const JAAS_FILE: &str = "java.security.auth.login.config";
+
+const SERVED_PROVIDERS: [&str; 3] =
+    ["SASLAuthenticationProvider", "DigestAuthenticationProvider", "IPAuthenticationProvider"];
+
 /// ZooKeeper's default of `tickTime`.
 const TICK_MS_DEFAULT: i32 = 3000;
 
 impl Interpreter<'_> {
-    fn run(&mut self, myid: Option<&str>) -> Option<ZooCfg> {
+    fn run(&mut self, sources: &Sources<'_>) -> Option<ZooCfg> {
         let data_dir = self.path("dataDir");
         if data_dir.is_none() {
             self.errors
                 .push(format!("{}: dataDir is missing; it is where the member keeps its data", self.name));
         }
         let data_log_dir = self.path("dataLogDir").filter(|dir| Some(dir) != data_dir.as_ref());
-        let settings = self.settings();
+        let mut settings = self.settings();
+        self.authentication(&mut settings, sources.jaas);
         let tick = Duration::from_millis(u64::try_from(settings.tick_time_ms).unwrap_or(0));
         let listed = self.servers();
         let init_limit = self.limit("initLimit", 10, !listed.is_empty());
         let sync_limit = self.limit("syncLimit", 5, !listed.is_empty());
         let quorum_listen_on_all = self.switch("quorumListenOnAllIPs", false);
         let snapshot_every_txns = self.number("snapCount", 2..=u64::MAX)?.unwrap_or(SNAPSHOT_EVERY_TXNS);
-        let (member, servers, client) = self.place(listed, myid)?;
+        let (member, servers, client) = self.place(listed, sources.myid)?;
         self.judge_the_rest();
         Some(ZooCfg {
             member,
@@ -159,6 +169,43 @@ impl Interpreter<'_> {
             settings.containers_per_minute_max = most;
         }
         settings
+    }
+
+    /// Who clients may prove to be, and must.
+    fn authentication(&mut self, settings: &mut Settings, jaas: Option<(&str, &str)>) {
+        let text = |me: &mut Self, key: &str| me.entries.take(key).map(|entry| entry.value);
+        settings.super_digest = text(self, "DigestAuthenticationProvider.superDigest");
+        settings.super_user = text(self, "superUser");
+        let section = text(self, "sasl.serverconfig").unwrap_or_else(|| "Server".to_owned());
+        drop(self.entries.take(JAAS_FILE));
+        match jaas.map(|(file, text)| jaas::users(file, text, &section)) {
+            Some(Ok(Some(found))) => {
+                settings.sasl_users = found.users;
+                let unserved = |module| {
+                    format!("{section} of the JAAS file: {module} has no effect: DIGEST-MD5 alone is served")
+                };
+                self.warnings.extend(found.others.into_iter().map(unserved));
+            }
+            Some(Err(reason)) => self.errors.push(reason),
+            Some(Ok(None)) | None => {}
+        }
+        let schemes = text(self, "enforce.auth.schemes").unwrap_or_default();
+        let named = schemes.split(',').map(str::trim).filter(|scheme| !scheme.is_empty()).map(str::to_owned);
+        if self.switch("enforce.auth.enabled", false) {
+            settings.required_schemes = named.collect();
+            if settings.required_schemes.is_empty() {
+                self.errors.push(format!("{}: enforce.auth.enabled needs enforce.auth.schemes", self.name));
+            }
+        }
+        if self.switch("sessionRequireClientSASLAuth", false) {
+            settings.required_schemes = vec!["sasl".to_owned()];
+        }
+        for (number, Entry { value, at }) in self.entries.take_all("authProvider.") {
+            let class = value.rsplit('.').next().unwrap_or_default();
+            if !SERVED_PROVIDERS.contains(&class) {
+                self.warnings.push(format!("{at}: authProvider.{number} has no effect: {class} is not served, ACLs of its scheme are refused"));
+            }
+        }
     }
 
     /// The server lines, in order of their numbers.

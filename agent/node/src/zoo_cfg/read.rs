@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::entries::Entries;
-use super::{Sources, ZooCfg, parse};
+use super::{JAAS_FILE, Sources, ZooCfg, parse};
 
 /// Reads the configuration at `path` with these system properties.
 ///
@@ -18,8 +18,13 @@ pub fn load(path: &Path, properties: &[String]) -> Result<ZooCfg, Vec<String>> {
     // What the file names must be known before the whole can be understood.
     let mut entries = Entries::default();
     entries.add_file(&name, &text).map_err(|error| vec![error])?;
+    properties.iter().try_for_each(|property| entries.add_property(property)).map_err(|error| vec![error])?;
     let beside = |file: String| path.parent().unwrap_or(Path::new("")).join(file);
     let dynamic = match entries.take("dynamicConfigFile").map(|entry| beside(entry.value)) {
+        Some(file) => Some((file_name(&file), read(&file)?)),
+        None => None,
+    };
+    let jaas = match entries.take(JAAS_FILE).map(|entry| PathBuf::from(entry.value)) {
         Some(file) => Some((file_name(&file), read(&file)?)),
         None => None,
     };
@@ -33,6 +38,7 @@ pub fn load(path: &Path, properties: &[String]) -> Result<ZooCfg, Vec<String>> {
         text: &text,
         dynamic: dynamic.as_ref().map(|(name, text)| (name.as_str(), text.as_str())),
         myid: myid.as_deref(),
+        jaas: jaas.as_ref().map(|(name, text)| (name.as_str(), text.as_str())),
         properties,
     })
 }

@@ -43,6 +43,7 @@ fn a_dynamic_file_has_the_servers() {
         dynamic: Some(("zoo.cfg.dynamic", "server.5=h:1:2:participant;10.0.0.5:2181\nversion=100000000\n")),
         myid: Some("5"),
         properties: &["zookeeper.snapCount=7".to_owned(), "file.encoding=UTF-8".to_owned()],
+        ..Sources::default()
     };
     let mut cfg = parse(&sources).map_err(|errors| errors.join("\n"));
     if let Ok(cfg) = &mut cfg {
@@ -52,6 +53,31 @@ fn a_dynamic_file_has_the_servers() {
         assert!(cfg.warnings.is_empty(), "{:?}", cfg.warnings);
     }
     assert!(cfg.is_ok(), "{cfg:?}");
+}
+
+#[test]
+fn users_of_sasl_and_the_super_user() {
+    let sources = Sources {
+        name: "zoo.cfg",
+        text: "dataDir=/d\nclientPort=1\nauthProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\n\
+               authProvider.2=com.example.Mine\nsessionRequireClientSASLAuth=true\n",
+        jaas: Some(("jaas.conf", "Server { x.DigestLoginModule required user_joe=secret; };")),
+        properties: &[
+            "zookeeper.DigestAuthenticationProvider.superDigest=super:hash".to_owned(),
+            "java.security.auth.login.config=/jaas.conf".to_owned(),
+            "zookeeper.superUser=joe".to_owned(),
+        ],
+        ..Sources::default()
+    };
+    let cfg = parse(&sources).expect("good");
+    assert_eq!(cfg.settings.super_digest.as_deref(), Some("super:hash"));
+    assert_eq!(cfg.settings.super_user.as_deref(), Some("joe"));
+    assert_eq!(cfg.settings.sasl_users["joe"], "secret");
+    assert_eq!(cfg.settings.required_schemes, ["sasl"]);
+    assert_eq!(cfg.warnings.len(), 1, "{:?}", cfg.warnings);
+    assert!(cfg.warnings[0].starts_with("zoo.cfg:4: authProvider.2 has no effect"));
+    let malformed = Sources { jaas: Some(("jaas.conf", "Server {")), ..sources };
+    assert!(parse(&malformed).expect_err("cut off").join("").starts_with("jaas.conf:1:"));
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub mod op {
     pub const MULTI_READ: i32 = 22;
     pub const AUTH: i32 = 100;
     pub const SET_WATCHES: i32 = 101;
+    pub const SASL: i32 = 102;
     pub const GET_EPHEMERALS: i32 = 103;
     pub const GET_ALL_CHILDREN_NUMBER: i32 = 104;
     pub const SET_WATCHES2: i32 = 105;
@@ -173,6 +174,11 @@ pub enum Request {
         /// The credentials.
         credentials: Bytes,
     },
+    /// A step of a SASL exchange.
+    Sasl {
+        /// What the mechanism says.
+        token: Bytes,
+    },
     /// Later reads see everything committed before.
     Sync {
         /// Comes back.
@@ -207,6 +213,7 @@ impl Request {
                 let _type = reader.i32()?;
                 Self::Auth { scheme: reader.string()?, credentials: reader.buffer()?.unwrap_or_default() }
             }
+            op::SASL => Self::Sasl { token: reader.buffer()?.unwrap_or_default() },
             op::SYNC => Self::Sync { path: reader.string()? },
             op::CREATE
             | op::CREATE2
@@ -399,6 +406,10 @@ impl Request {
                 put_string(out, scheme);
                 put_buffer(out, Some(credentials));
                 op::AUTH
+            }
+            Self::Sasl { token } => {
+                put_buffer(out, Some(token));
+                op::SASL
             }
             Self::Sync { path } => {
                 put_string(out, path);

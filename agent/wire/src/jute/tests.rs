@@ -26,6 +26,7 @@ fn requests_read_back() {
         Request::Ping,
         Request::CloseSession,
         Request::Auth { scheme: "digest".into(), credentials: Bytes::from_static(b"u:p") },
+        Request::Sasl { token: Bytes::from_static(b"t") },
         Request::Sync { path: "/".into() },
         Request::Write(create(true)),
         Request::Write(create_as(Lifetime::Persistent, false, true)),
