@@ -105,16 +105,3 @@ class Cluster:
                 self.process.kill()
             if self._temporary:
                 self._temporary.cleanup()
-
-
-def kafka_tool(name, *arguments, stdin=None, timeout=60):
-    """One of Apache Kafka's own tools; its standard output."""
-    result = subprocess.run(
-        [str(ROOT / "bench/peers/kafka/kafka"), "cli", name, *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    assert result.returncode == 0, f"{name} {arguments}: {result.stdout}{result.stderr}"
-    return result.stdout

@@ -1,6 +1,15 @@
 import pytest
 
 from cluster import Cluster
+from tools import Tools
+
+
+@pytest.fixture(scope="session")
+def tools():
+    """Apache Kafka's tools in one JVM."""
+    jvm = Tools()
+    yield jvm
+    jvm.close()
 
 
 @pytest.fixture(scope="session")

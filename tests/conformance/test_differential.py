@@ -9,14 +9,6 @@ import pytest
 
 from cluster import Cluster
 from differential import SCENARIOS, Recorder, Target, read_golden
-from tools import Tools
-
-
-@pytest.fixture(scope="module")
-def tools():
-    jvm = Tools()
-    yield jvm
-    jvm.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,16 @@
 """Every stock Kafka client produces to and consumes from a topic in a group, with every compression."""
 
 import asyncio
+import json
+import os
+import random
 import subprocess
 import uuid
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from kafka import KafkaConsumer, KafkaProducer
-
-from cluster import kafka_tool
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 TOPICS = ["orders", "events"]
@@ -75,8 +76,9 @@ def test_kafka_python(cluster, codec, topic):
     consumer.close()
 
 
+@pytest.mark.parametrize("topic", TOPICS)
 @pytest.mark.parametrize("codec", CODECS)
-def test_aiokafka(cluster, codec):
+def test_aiokafka(cluster, codec, topic):
     wanted = values()
 
     async def run():
@@ -85,10 +87,10 @@ def test_aiokafka(cluster, codec):
         )
         await producer.start()
         for value in wanted:
-            await producer.send("orders", value)
+            await producer.send(topic, value)
         await producer.stop()
         consumer = AIOKafkaConsumer(
-            "orders", bootstrap_servers=cluster.kafka, group_id=uuid.uuid4().hex, auto_offset_reset="earliest"
+            topic, bootstrap_servers=cluster.kafka, group_id=uuid.uuid4().hex, auto_offset_reset="earliest"
         )
         await consumer.start()
         left = set(wanted)
@@ -104,25 +106,87 @@ def test_aiokafka(cluster, codec):
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
-@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
-def test_kcat(cluster, codec):
+@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("codec", CODECS)
+def test_kcat(cluster, codec, topic):
     wanted = values(50)
     text = b"\n".join(wanted) + b"\n"
-    subprocess.run(
-        ["kcat", "-P", "-b", cluster.kafka, "-t", "orders", "-z", codec], input=text, check=True, timeout=30
-    )
-    read = subprocess.run(
-        ["kcat", "-C", "-b", cluster.kafka, "-t", "orders", "-e", "-q"], capture_output=True, check=True, timeout=30
-    )
-    assert set(wanted) <= set(read.stdout.split(b"\n"))
+    to = ("kcat", "-b", cluster.kafka)
+    subprocess.run([*to, "-P", "-t", topic, "-z", codec], input=text, check=True, timeout=30)
+    group = ("-G", uuid.uuid4().hex, "-X", "auto.offset.reset=earliest", "-e", "-q", topic)
+    read = subprocess.run([*to, *group], capture_output=True, check=True, timeout=60)
+    got = [line for line in read.stdout.split(b"\n") if line in set(wanted)]
+    assert sorted(got) == sorted(wanted)
 
 
-def test_console_tools(cluster):
+OTHERS = {
+    "rdkafka": ["rdkafka"],
+    "franz-go": ["go-clients", "franz-go"],
+    "sarama": ["go-clients", "sarama"],
+    "kafka-go": ["go-clients", "kafka-go"],
+    "kafkajs": ["node", "main.js"],
+}
+
+
+@pytest.mark.parametrize("client", OTHERS)
+def test_clients_in_other_languages(cluster, client):
+    """Programs under clients/: each prints every value that it read back as TOPIC CODEC VALUE."""
+    directory = os.environ["CLIENTS"]
+    program, *arguments = OTHERS[client]
+    program = program if program == "node" else f"{directory}/{program}"
+    tag, count = uuid.uuid4().hex, 30
+    ran = subprocess.run(
+        [program, *arguments, cluster.kafka, ",".join(TOPICS), ",".join(CODECS), str(count), tag],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    wanted = [f"{topic} {codec} {tag}-{codec}-{n}" for topic in TOPICS for codec in CODECS for n in range(count)]
+    assert sorted(ran.stdout.split("\n")[:-1]) == sorted(wanted), "each value comes once"
+
+
+def in_all(cluster, topic):
+    """How many records a topic has."""
+    consumer = Consumer({"bootstrap.servers": cluster.kafka, "group.id": "counter"})
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    ends = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in partitions]
+    consumer.close()
+    return sum(high - low for low, high in ends)
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_java_verifiable_clients(cluster, tools, topic, tmp_path):
+    wanted = []
+    for codec in CODECS:
+        config = tmp_path / f"{codec}.properties"
+        config.write_text(f"compression.type={codec}\n")
+        prefix = random.randrange(10**9)
+        to = ("--bootstrap-server", cluster.kafka, "--topic", topic, "--max-messages", 100, "--value-prefix", prefix)
+        ran = tools.run("verifiable-producer", *to, "--acks", "-1", "--command-config", config)
+        events = [json.loads(line) for line in ran.out.split("\n") if line.startswith("{")]
+        sent = [event["value"] for event in events if event["name"] == "producer_send_success"]
+        assert len(sent) == 100 and ran.status == 0, ran.out[-1000:] + ran.err[-1000:]
+        wanted += sent
+    ran = tools.run(
+        "verifiable-consumer",
+        *("--bootstrap-server", cluster.kafka, "--topic", topic, "--group-id", uuid.uuid4().hex, "--verbose"),
+        *("--reset-policy", "earliest", "--max-messages", in_all(cluster, topic)),
+    )
+    events = [json.loads(line) for line in ran.out.split("\n") if line.startswith("{")]
+    got = [event["value"] for event in events if event["name"] == "record_data"]
+    mine = set(wanted)
+    assert sorted(value for value in got if value in mine) == sorted(wanted)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_console_tools(cluster, tools, codec):
     wanted = [v.decode() for v in values(20)]
-    kafka_tool("console-producer", "--bootstrap-server", cluster.kafka, "--topic", "events", stdin="\n".join(wanted) + "\n")
-    read = kafka_tool(
-        "console-consumer",
-        *("--bootstrap-server", cluster.kafka, "--topic", "events", "--from-beginning", "--timeout-ms", "8000"),
-        *("--group", uuid.uuid4().hex),
-    )
-    assert set(wanted) <= set(read.split("\n"))
+    to = ("--bootstrap-server", cluster.kafka, "--topic", "events")
+    ran = tools.run("console-producer", *to, "--compression-codec", codec, stdin="\n".join(wanted) + "\n")
+    assert ran.status == 0, ran.err
+    count = in_all(cluster, "events")
+    read = tools.run("console-consumer", *to, "--from-beginning", "--max-messages", count, "--group", uuid.uuid4().hex)
+    lines = read.out.split("\n")
+    assert sorted(line for line in lines if line in set(wanted)) == sorted(wanted)

@@ -4,10 +4,13 @@ import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.EOFException;
 import java.io.PrintStream;
+import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 
 import org.apache.kafka.common.utils.Exit;
 
@@ -81,6 +84,14 @@ public final class Batch {
         }
     }
 
+    /** What would run when the JVM ends; some tools register there past Kafka's own Exit. */
+    @SuppressWarnings("unchecked")
+    private static Map<Thread, Thread> jvmHooks() throws ReflectiveOperationException {
+        Field hooks = Class.forName("java.lang.ApplicationShutdownHooks").getDeclaredField("hooks");
+        hooks.setAccessible(true);
+        return (Map<Thread, Thread>) hooks.get(null);
+    }
+
     private static int run(List<String> words, byte[] input, Captured stdout, Captured stderr) {
         PrintStream trueOut = System.out;
         PrintStream trueErr = System.err;
@@ -90,8 +101,15 @@ public final class Batch {
         HOOKS.clear();
         endedWith = null;
         try {
+            Set<Thread> before = Set.copyOf(jvmHooks().keySet());
             Object arguments = words.subList(1, words.size()).toArray(new String[0]);
             int status = status(() -> Class.forName(words.get(0)).getMethod("main", String[].class).invoke(null, arguments));
+            for (Thread hook : Set.copyOf(jvmHooks().keySet())) {
+                if (!before.contains(hook)) {
+                    Runtime.getRuntime().removeShutdownHook(hook);
+                    HOOKS.add(hook);
+                }
+            }
             for (Runnable hook : List.copyOf(HOOKS)) {
                 endedWith = null;
                 status(() -> {
@@ -100,6 +118,8 @@ public final class Batch {
                 });
             }
             return status;
+        } catch (ReflectiveOperationException refused) {
+            throw new IllegalStateException("--add-opens java.base/java.lang=ALL-UNNAMED is missing", refused);
         } finally {
             System.out.flush();
             System.err.flush();
