@@ -1,4 +1,4 @@
-//! Kafka's settings that manifests may have: the agents' catalogue (`agent/controller/src/configs.rs`) once more, because `validate`
+//! Kafka's settings that manifests may have: the agents' catalogue (`agent/controller/src/configs/`) once more, because `validate`
 //! judges without an agent. A test holds the two against each other.
 //!
 //! Must not know: what a setting does. Read first: [`topic_error`], [`broker_error`].
@@ -17,16 +17,17 @@ enum Type {
 #[derive(Clone, Copy, Debug)]
 struct Key {
     name: &'static str,
-    /// The broker's setting that the topic's default comes from; empty without one.
-    broker: &'static str,
+    /// The broker's settings that a topic's default comes from, the strongest first.
+    broker: &'static [&'static str],
     kind: Type,
+    /// The least number.
     min: i64,
     allowed: &'static [&'static str],
 }
 
 const fn key(
     name: &'static str,
-    broker: &'static str,
+    broker: &'static [&'static str],
     kind: Type,
     min: i64,
     allowed: &'static [&'static str],
@@ -34,64 +35,106 @@ const fn key(
     Key { name, broker, kind, min, allowed }
 }
 
+const COMPRESSIONS: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
+const TIMESTAMPS: &[&str] = &["CreateTime", "LogAppendTime"];
+const POLICIES: &[&str] = &["compact", "delete"];
+
 /// What a topic may set.
 const TOPIC: &[Key] = &[
-    key("cleanup.policy", "log.cleanup.policy", Type::List, 0, &["delete", "compact"]),
+    key("cleanup.policy", &["log.cleanup.policy"], Type::List, i64::MIN, POLICIES),
+    key("compression.gzip.level", &["compression.gzip.level"], Type::Int, -1, &[]),
+    key("compression.lz4.level", &["compression.lz4.level"], Type::Int, 1, &[]),
+    key("compression.type", &["compression.type"], Type::Text, i64::MIN, COMPRESSIONS),
+    key("compression.zstd.level", &["compression.zstd.level"], Type::Int, -131072, &[]),
+    key("delete.retention.ms", &["log.cleaner.delete.retention.ms"], Type::Long, 0, &[]),
+    key("file.delete.delay.ms", &["log.segment.delete.delay.ms"], Type::Long, 0, &[]),
+    key("flush.messages", &["log.flush.interval.messages"], Type::Long, 1, &[]),
+    key("flush.ms", &["log.flush.interval.ms"], Type::Long, 0, &[]),
+    key("follower.replication.throttled.replicas", &[], Type::List, i64::MIN, &[]),
+    key("index.interval.bytes", &["log.index.interval.bytes"], Type::Int, 0, &[]),
+    key("leader.replication.throttled.replicas", &[], Type::List, i64::MIN, &[]),
+    key("local.retention.bytes", &["log.local.retention.bytes"], Type::Long, -2, &[]),
+    key("local.retention.ms", &["log.local.retention.ms"], Type::Long, -2, &[]),
+    key("max.compaction.lag.ms", &["log.cleaner.max.compaction.lag.ms"], Type::Long, 1, &[]),
+    key("max.message.bytes", &["message.max.bytes"], Type::Int, 0, &[]),
+    key("message.timestamp.after.max.ms", &["log.message.timestamp.after.max.ms"], Type::Long, 0, &[]),
+    key("message.timestamp.before.max.ms", &["log.message.timestamp.before.max.ms"], Type::Long, 0, &[]),
+    key("message.timestamp.type", &["log.message.timestamp.type"], Type::Text, i64::MIN, TIMESTAMPS),
+    key("min.cleanable.dirty.ratio", &["log.cleaner.min.cleanable.ratio"], Type::Double, i64::MIN, &[]),
+    key("min.compaction.lag.ms", &["log.cleaner.min.compaction.lag.ms"], Type::Long, 0, &[]),
+    key("min.insync.replicas", &["min.insync.replicas"], Type::Int, 1, &[]),
+    key("preallocate", &["log.preallocate"], Type::Boolean, i64::MIN, &[]),
+    key("remote.log.copy.disable", &[], Type::Boolean, i64::MIN, &["false"]),
+    key("remote.log.delete.on.disable", &[], Type::Boolean, i64::MIN, &["false"]),
+    key("remote.storage.enable", &[], Type::Boolean, i64::MIN, &["false"]),
+    key("retention.bytes", &["log.retention.bytes"], Type::Long, i64::MIN, &[]),
     key(
-        "compression.type",
-        "compression.type",
-        Type::Text,
-        0,
-        &["producer", "uncompressed", "none", "gzip", "snappy", "lz4", "zstd"],
+        "retention.ms",
+        &["log.retention.ms", "log.retention.minutes", "log.retention.hours"],
+        Type::Long,
+        -1,
+        &[],
     ),
-    key("delete.retention.ms", "log.cleaner.delete.retention.ms", Type::Long, 0, &[]),
-    key("file.delete.delay.ms", "log.segment.delete.delay.ms", Type::Long, 0, &[]),
-    key("flush.messages", "log.flush.interval.messages", Type::Long, 1, &[]),
-    key("flush.ms", "log.flush.interval.ms", Type::Long, 0, &[]),
-    key("follower.replication.throttled.replicas", "", Type::List, 0, &[]),
-    key("index.interval.bytes", "log.index.interval.bytes", Type::Int, 0, &[]),
-    key("leader.replication.throttled.replicas", "", Type::List, 0, &[]),
-    key("local.retention.bytes", "", Type::Long, -2, &[]),
-    key("local.retention.ms", "", Type::Long, -2, &[]),
-    key("max.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms", Type::Long, 1, &[]),
-    key("max.message.bytes", "message.max.bytes", Type::Int, 0, &[]),
-    key("message.timestamp.after.max.ms", "log.message.timestamp.after.max.ms", Type::Long, 0, &[]),
-    key("message.timestamp.before.max.ms", "log.message.timestamp.before.max.ms", Type::Long, 0, &[]),
+    key("segment.bytes", &["log.segment.bytes"], Type::Int, 1_048_576, &[]),
+    key("segment.index.bytes", &["log.index.size.max.bytes"], Type::Int, 4, &[]),
+    key("segment.jitter.ms", &["log.roll.jitter.ms", "log.roll.jitter.hours"], Type::Long, 0, &[]),
+    key("segment.ms", &["log.roll.ms", "log.roll.hours"], Type::Long, 1, &[]),
     key(
-        "message.timestamp.type",
-        "log.message.timestamp.type",
-        Type::Text,
-        0,
-        &["CreateTime", "LogAppendTime"],
+        "unclean.leader.election.enable",
+        &["unclean.leader.election.enable"],
+        Type::Boolean,
+        i64::MIN,
+        &["false"],
     ),
-    key("min.cleanable.dirty.ratio", "log.cleaner.min.cleanable.ratio", Type::Double, 0, &[]),
-    key("min.compaction.lag.ms", "log.cleaner.min.compaction.lag.ms", Type::Long, 0, &[]),
-    key("min.insync.replicas", "min.insync.replicas", Type::Int, 1, &[]),
-    key("preallocate", "log.preallocate", Type::Boolean, 0, &[]),
-    key("remote.storage.enable", "", Type::Boolean, 0, &["false"]),
-    key("retention.bytes", "log.retention.bytes", Type::Long, -1, &[]),
-    key("retention.ms", "log.retention.ms", Type::Long, -1, &[]),
-    key("segment.bytes", "log.segment.bytes", Type::Int, 1_048_576, &[]),
-    key("segment.index.bytes", "log.index.size.max.bytes", Type::Int, 4, &[]),
-    key("segment.jitter.ms", "log.roll.jitter.ms", Type::Long, 0, &[]),
-    key("segment.ms", "log.roll.ms", Type::Long, 1, &[]),
-    key("unclean.leader.election.enable", "unclean.leader.election.enable", Type::Boolean, 0, &["false"]),
 ];
 
-/// What the broker itself may be told, beyond the defaults of topics.
+/// What the broker may be told, the defaults of topics among it.
 const BROKER: &[Key] = &[
-    key("auto.create.topics.enable", "auto.create.topics.enable", Type::Boolean, 0, &[]),
-    key("default.replication.factor", "default.replication.factor", Type::Int, -1, &[]),
-    key("group.initial.rebalance.delay.ms", "group.initial.rebalance.delay.ms", Type::Int, 0, &[]),
-    key("group.max.session.timeout.ms", "group.max.session.timeout.ms", Type::Int, 0, &[]),
-    key("group.max.size", "group.max.size", Type::Int, 1, &[]),
-    key("group.min.session.timeout.ms", "group.min.session.timeout.ms", Type::Int, 0, &[]),
-    key("log.retention.hours", "log.retention.hours", Type::Int, -1, &[]),
-    key("num.partitions", "num.partitions", Type::Int, 1, &[]),
-    key("offset.metadata.max.bytes", "offset.metadata.max.bytes", Type::Int, 0, &[]),
-    key("offsets.retention.minutes", "offsets.retention.minutes", Type::Int, 1, &[]),
-    key("offsets.topic.num.partitions", "offsets.topic.num.partitions", Type::Int, 1, &[]),
-    key("replica.lag.time.max.ms", "replica.lag.time.max.ms", Type::Long, 1, &[]),
+    key("auto.create.topics.enable", &[], Type::Boolean, i64::MIN, &[]),
+    key("compression.gzip.level", &[], Type::Int, -1, &[]),
+    key("compression.lz4.level", &[], Type::Int, 1, &[]),
+    key("compression.type", &[], Type::Text, i64::MIN, COMPRESSIONS),
+    key("compression.zstd.level", &[], Type::Int, -131072, &[]),
+    key("default.replication.factor", &[], Type::Int, 1, &[]),
+    key("delete.topic.enable", &[], Type::Boolean, i64::MIN, &["true"]),
+    key("group.initial.rebalance.delay.ms", &[], Type::Int, 0, &[]),
+    key("group.max.session.timeout.ms", &[], Type::Int, 1, &[]),
+    key("group.max.size", &[], Type::Int, 1, &[]),
+    key("group.min.session.timeout.ms", &[], Type::Int, 1, &[]),
+    key("log.cleaner.delete.retention.ms", &[], Type::Long, 0, &[]),
+    key("log.cleaner.max.compaction.lag.ms", &[], Type::Long, 1, &[]),
+    key("log.cleaner.min.cleanable.ratio", &[], Type::Double, i64::MIN, &[]),
+    key("log.cleaner.min.compaction.lag.ms", &[], Type::Long, 0, &[]),
+    key("log.cleanup.policy", &[], Type::List, i64::MIN, POLICIES),
+    key("log.flush.interval.messages", &[], Type::Long, 1, &[]),
+    key("log.flush.interval.ms", &[], Type::Long, 0, &[]),
+    key("log.index.interval.bytes", &[], Type::Int, 0, &[]),
+    key("log.index.size.max.bytes", &[], Type::Int, 4, &[]),
+    key("log.local.retention.bytes", &[], Type::Long, -2, &[]),
+    key("log.local.retention.ms", &[], Type::Long, -2, &[]),
+    key("log.message.timestamp.after.max.ms", &[], Type::Long, 0, &[]),
+    key("log.message.timestamp.before.max.ms", &[], Type::Long, 0, &[]),
+    key("log.message.timestamp.type", &[], Type::Text, i64::MIN, TIMESTAMPS),
+    key("log.preallocate", &[], Type::Boolean, i64::MIN, &[]),
+    key("log.retention.bytes", &[], Type::Long, i64::MIN, &[]),
+    key("log.retention.hours", &[], Type::Int, -1, &[]),
+    key("log.retention.minutes", &[], Type::Int, -1, &[]),
+    key("log.retention.ms", &[], Type::Long, -1, &[]),
+    key("log.roll.hours", &[], Type::Int, 1, &[]),
+    key("log.roll.jitter.hours", &[], Type::Int, 0, &[]),
+    key("log.roll.jitter.ms", &[], Type::Long, 0, &[]),
+    key("log.roll.ms", &[], Type::Long, 1, &[]),
+    key("log.segment.bytes", &[], Type::Int, 1_048_576, &[]),
+    key("log.segment.delete.delay.ms", &[], Type::Long, 0, &[]),
+    key("message.max.bytes", &[], Type::Int, 0, &[]),
+    key("min.insync.replicas", &[], Type::Int, 1, &[]),
+    key("num.partitions", &[], Type::Int, 1, &[]),
+    key("offset.metadata.max.bytes", &[], Type::Int, 0, &[]),
+    key("offsets.retention.minutes", &[], Type::Int, 1, &[]),
+    key("offsets.topic.num.partitions", &[], Type::Int, 1, &[]),
+    key("replica.lag.time.max.ms", &[], Type::Long, 1, &[]),
+    key("socket.request.max.bytes", &[], Type::Int, i64::MIN, &["104857600"]),
+    key("unclean.leader.election.enable", &[], Type::Boolean, i64::MIN, &["false"]),
 ];
 
 /// Settings of Kafka's brokers that follow from other fields or that the agents choose; with a full name, or a prefix that ends in a dot.
@@ -128,22 +171,21 @@ pub fn broker_error(name: &str, value: &str) -> Option<String> {
     if let Some((_, why)) = OWNED.iter().find(owns) {
         return Some(format!("cannot be set: {why}; remove it"));
     }
-    if let Some(key) = broker_keys().find(|(broker, _)| *broker == name).map(|(_, key)| key) {
-        return wrong_value(key, value);
-    }
-    if TOPIC.iter().any(|key| key.name == name && key.broker.is_empty()) {
+    if name == "min.insync.replicas" {
         return Some(
-            "is a setting of topics without a default for all of them; set it in a Topic".to_owned(),
+            "follows from a topic's replicas (2 of three or more, else 1); set it in a Topic".to_owned(),
         );
     }
-    if let Some(key) = TOPIC.iter().find(|key| key.name == name) {
-        return Some(format!("is a setting of topics; brokers call its default {}", key.broker));
+    if let Some(key) = BROKER.iter().find(|key| key.name == name) {
+        return wrong_value(key, value);
     }
-    Some(unknown("broker", name, broker_keys().map(|(broker, _)| broker)))
-}
-
-fn broker_keys() -> impl Iterator<Item = (&'static str, &'static Key)> {
-    TOPIC.iter().chain(BROKER).map(|key| (key.broker, key)).filter(|(broker, _)| !broker.is_empty())
+    match TOPIC.iter().find(|key| key.name == name).map(|key| key.broker) {
+        Some([]) => {
+            Some("is a setting of topics without a default for all of them; set it in a Topic".to_owned())
+        }
+        Some([broker, ..]) => Some(format!("is a setting of topics; brokers call its default {broker}")),
+        None => Some(unknown("broker", name, BROKER.iter().map(|key| key.name))),
+    }
 }
 
 fn unknown(whose: &str, name: &str, known: impl Iterator<Item = &'static str>) -> String {
@@ -170,6 +212,8 @@ fn wrong_value(key: &Key, value: &str) -> Option<String> {
     }
     let allowed = match key.kind {
         Type::Boolean if key.allowed.is_empty() => "true or false".to_owned(),
+        Type::Int | Type::Long if !key.allowed.is_empty() => key.allowed.join(" or "),
+        Type::Int | Type::Long if key.min == i64::MIN => "a whole number".to_owned(),
         Type::Int | Type::Long => format!("a whole number, at least {},", key.min),
         Type::Double => "a number between 0 and 1".to_owned(),
         Type::Boolean | Type::Text | Type::List => key.allowed.join(" or "),
@@ -179,11 +223,11 @@ fn wrong_value(key: &Key, value: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use streamkeeper_controller::{BROKER_CONFIGS, ConfigKey, ConfigType, TOPIC_CONFIGS};
+    use streamkeeper_controller::{BROKER_CONFIGS, ConfigKey, ConfigType, Rule, TOPIC_CONFIGS};
 
     use super::*;
 
-    fn same(ours: &Key, theirs: &ConfigKey, broker: &str) -> bool {
+    fn same(ours: &Key, theirs: &ConfigKey) -> bool {
         let kind = match theirs.kind {
             ConfigType::Boolean => Type::Boolean,
             ConfigType::Text => Type::Text,
@@ -192,17 +236,22 @@ mod tests {
             ConfigType::Double => Type::Double,
             ConfigType::List => Type::List,
         };
-        (ours.name, ours.broker, ours.kind, ours.min, ours.allowed)
-            == (theirs.name, broker, kind, theirs.min, theirs.allowed)
+        let (min, allowed): (i64, &[&str]) = match theirs.rule {
+            Rule::Any | Rule::Fraction => (i64::MIN, &[]),
+            Rule::AtLeast(least) => (least, &[]),
+            Rule::OneOf(allowed) => (i64::MIN, allowed),
+        };
+        let broker = theirs.broker.iter().map(|(name, _)| name);
+        (ours.name, ours.kind, ours.min, ours.allowed) == (theirs.name, kind, min, allowed)
+            && ours.broker.iter().eq(broker)
     }
 
     #[test]
     fn the_catalogue_is_that_of_the_agents() {
-        for (ours, theirs, topic) in [(TOPIC, TOPIC_CONFIGS, true), (BROKER, BROKER_CONFIGS, false)] {
+        for (ours, theirs) in [(TOPIC, TOPIC_CONFIGS), (BROKER, BROKER_CONFIGS)] {
             for their in theirs {
-                let broker = if topic { their.broker } else { their.name };
                 assert!(
-                    ours.iter().any(|our| same(our, their, broker)),
+                    ours.iter().any(|our| same(our, their)),
                     "operator/src/kafka_config.rs lacks, or has otherwise: {their:?}"
                 );
             }
@@ -224,7 +273,7 @@ mod tests {
             "\"long\" is not possible; a whole number, at least -1, is"
         );
         assert_eq!(topic("cleanup.policy", "compact,delete"), "");
-        assert_eq!(topic("cleanup.policy", "shred"), "\"shred\" is not possible; delete or compact is");
+        assert_eq!(topic("cleanup.policy", "shred"), "\"shred\" is not possible; compact or delete is");
         assert_eq!(
             topic("retention.msec", "1"),
             "is not a topic setting that is known here; did you mean retention.ms?"
