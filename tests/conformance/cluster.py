@@ -84,8 +84,7 @@ class Cluster:
 
     def pid(self, member):
         """The process id of a member now: `up` starts a dead member again under a new one."""
-        listed = json.loads(self.cli("get", "members", "-o", "json").stdout)
-        return next(m["pid"] for m in listed if m["id"] == member)
+        return json.loads((self.data / "pids.json").read_text())[str(member)]
 
     def kill(self, member, how=signal.SIGKILL):
         os.kill(self.pid(member), how)

@@ -26,3 +26,17 @@ def own_cluster():
     running = Cluster().start()
     yield running
     running.close()
+
+
+FIGURES = []
+
+
+@pytest.fixture
+def figures():
+    """Lines that are printed after the results: what was measured."""
+    return FIGURES
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in FIGURES:
+        terminalreporter.write_line(line)

@@ -5,7 +5,8 @@ import time
 
 from kazoo.client import KazooClient
 
-from test_kills import Load, check, read_everything
+from histories import check_log, check_sequence
+from load import Producing, WritingZnodes, read_partition
 
 
 def wait_balanced(cluster, members, timeout):
@@ -20,16 +21,19 @@ def wait_balanced(cluster, members, timeout):
 
 
 def test_scale_out_rebalances_by_itself(own_cluster, tmp_path):
-    load = Load(own_cluster)
+    load, writer = Producing(own_cluster, "orders", 6), WritingZnodes(own_cluster, "scale")
     load.start()
+    writer.start()
     manifest = tmp_path / "five.yaml"
     manifest.write_text(own_cluster.manifest.read_text().replace("replicas: 3", "replicas: 5"))
     own_cluster.cli("apply", "-f", str(manifest))
     ensemble = wait_balanced(own_cluster, "5/5", 90)
-    load.stopping.set()
-    load.join(90)
-    assert not load.is_alive() and not load.failed, load.failed[:3]
-    check(load.acknowledged, read_everything(own_cluster, "orders", 0))
+    load.finish(90)
+    writer.finish(60)
+    assert not load.failed, load.failed[:3]
+    for partition in range(6):
+        assert len(load.acknowledged[partition]) == load.sent[partition] > 0
+        check_log(load.acknowledged[partition], read_partition(own_cluster, "orders", partition))
 
     assert ensemble["replicasMax"] <= 1.2 * ensemble["replicasMin"], ensemble
     members = json.loads(own_cluster.cli("get", "members", "-o", "json").stdout)
@@ -38,7 +42,7 @@ def test_scale_out_rebalances_by_itself(own_cluster, tmp_path):
     joined = KazooClient(hosts=members[4]["zookeeper"])
     joined.start(timeout=15)
     joined.sync("/kills")
-    assert len(joined.get_children("/kills")) >= len(load.znodes)
+    check_sequence(writer.created, set(joined.get_children("/kills")))
     joined.create("/from-an-observer", b"forwarded to the leader")
     joined.stop()
     joined.close()
