@@ -189,23 +189,27 @@ class WritingZnodes(Worker):
         return max([0, *(b - a for a, b in zip(inside, inside[1:]) if b >= since)])
 
 
-def read_partition(cluster, topic, partition, timeout=60):
-    """(offset, value) of everything in a partition."""
+def read_partitions(cluster, partitions, timeout=60):
+    """(offset, value) of everything in each (topic, partition)."""
     consumer = Consumer({"bootstrap.servers": cluster.kafka, "group.id": "reader", "enable.auto.commit": False, **IMPATIENT})
-    consumer.assign([TopicPartition(topic, partition, 0)])
     deadline = time.monotonic() + timeout
-    while True:
-        try:
-            _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=5)
-            break
-        except KafkaException:
-            assert time.monotonic() < deadline, f"{topic}/{partition} has no leader"
-    log, position = [], 0
-    while position < end and time.monotonic() < deadline:
-        for message in consumer.consume(1000, timeout=1):
+    ends = {}
+    for topic, partition in partitions:
+        while (topic, partition) not in ends:
+            try:
+                ends[topic, partition] = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=5)[1]
+            except KafkaException:
+                assert time.monotonic() < deadline, f"{topic}/{partition} has no leader"
+    consumer.assign([TopicPartition(topic, partition, 0) for topic, partition in partitions])
+    logs = {key: [] for key in ends}
+    left = {key for key, end in ends.items() if end > 0}
+    while left and time.monotonic() < deadline:
+        for message in consumer.consume(1000, timeout=0.2):
             if message.error() is None:
-                log.append((message.offset(), message.value()))
-                position = message.offset() + 1
+                key = (message.topic(), message.partition())
+                logs[key].append((message.offset(), message.value()))
+                if message.offset() + 1 >= ends[key]:
+                    left.discard(key)
     consumer.close()
-    assert position >= end, f"{topic}/{partition}: read up to {position} of {end}"
-    return log
+    assert not left, f"not read to their ends: {left}"
+    return logs

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from kazoo.client import KazooClient
 
 from histories import check_consumer, check_log, check_sequence, check_versions
-from load import Consuming, Producing, WritingZnodes, read_partition
+from load import Consuming, Producing, WritingZnodes, read_partitions
 
 KILLS = int(os.environ.get("KILLS", "6"))
 SEED = int(os.environ.get("SEED", str(random.randrange(10**6))))
@@ -109,9 +109,10 @@ def test_kills_lose_nothing(own_cluster, figures):
 
 
 def judge(cluster, producing, consuming, writers):
+    logs = read_partitions(cluster, [(TOPIC, partition) for partition in range(PARTITIONS)])
     for partition in range(PARTITIONS):
         assert len(producing.acknowledged[partition]) == producing.sent[partition] > 20
-        check_log(producing.acknowledged[partition], read_partition(cluster, TOPIC, partition))
+        check_log(producing.acknowledged[partition], logs[TOPIC, partition])
     check_consumer(producing.acknowledged, consuming.seen)
     zookeeper = KazooClient(hosts=cluster.zookeeper)
     zookeeper.start(timeout=20)

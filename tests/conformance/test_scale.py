@@ -6,7 +6,7 @@ import time
 from kazoo.client import KazooClient
 
 from histories import check_log, check_sequence
-from load import Producing, WritingZnodes, read_partition
+from load import Producing, WritingZnodes, read_partitions
 
 
 def wait_balanced(cluster, members, timeout):
@@ -31,9 +31,10 @@ def test_scale_out_rebalances_by_itself(own_cluster, tmp_path):
     load.finish(90)
     writer.finish(60)
     assert not load.failed, load.failed[:3]
+    logs = read_partitions(own_cluster, [("orders", partition) for partition in range(6)])
     for partition in range(6):
         assert len(load.acknowledged[partition]) == load.sent[partition] > 0
-        check_log(load.acknowledged[partition], read_partition(own_cluster, "orders", partition))
+        check_log(load.acknowledged[partition], logs["orders", partition])
 
     assert ensemble["replicasMax"] <= 1.2 * ensemble["replicasMin"], ensemble
     members = json.loads(own_cluster.cli("get", "members", "-o", "json").stdout)

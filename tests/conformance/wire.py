@@ -174,6 +174,15 @@ def served(address):
     return {key: (least, greatest) for key, least, greatest in entries}
 
 
+def init_producer_id(address):
+    """A new producer's id."""
+    with Connection(address) as connection:
+        connection.send(frame(header(22, 0, False) + struct.pack(">hi", -1, 60000)))
+        _, _, error, producer, epoch = struct.unpack(">iihqh", connection.receive())
+    assert (error, epoch) == (0, 0), error
+    return producer
+
+
 def describe_configs(address, kind, name):
     """DescribeConfigs version 4 with documentation: (name, type, read only, sensitive, documented) of every config."""
 
