@@ -102,6 +102,9 @@ fn blocker(world: &World) -> Option<String> {
         if !zab.role().serves() {
             return Some(format!("{} is {:?}", host.id, zab.role()));
         }
+        if zab.last_delivered() < world.checkers.ensemble.last_committed() {
+            return Some(format!("{} is at {:?} only", host.id, zab.last_delivered()));
+        }
     }
     let image = world.checkers.newest_image()?;
     for host in &world.hosts {

@@ -56,6 +56,11 @@ impl Ensemble {
         self.order.len()
     }
 
+    /// The newest committed entry.
+    pub(crate) fn last_committed(&self) -> Zxid {
+        self.order.keys().next_back().copied().unwrap_or(Zxid::ZERO)
+    }
+
     pub(crate) fn epochs_led(&self) -> usize {
         self.leaders.len()
     }
