@@ -32,7 +32,8 @@ pub(crate) fn propose_isr(
             return Err(CommandError::new(INELIGIBLE_REPLICA, format!("member {id} cannot join the ISR")));
         }
     }
-    if !isr.contains(&leader) {
+    let completes = completes(partition, isr);
+    if !isr.contains(&leader) && !completes {
         return Err(CommandError::new(INELIGIBLE_REPLICA, "a leader is in its own ISR"));
     }
     let mut next = partition.clone();
@@ -44,11 +45,15 @@ pub(crate) fn propose_isr(
         next.elr.clear();
     }
     next.partition_epoch = PartitionEpoch(next.partition_epoch.0 + 1);
-    complete(image, &mut next);
+    if completes {
+        complete(image, &mut next);
+    }
     Ok(next)
 }
 
-/// Begins a reassignment: new replicas are added first, old ones leave when all new ones are in sync (KIP-455).
+/// Begins a reassignment: new replicas are added first, old ones leave when all new ones are in sync (KIP-455). It ends by the
+/// leader's proposal of an ISR that has all of the new ones and none of the old ones: only the leader knows whose disks stand behind
+/// what it acknowledged, and a replica that leaves takes its files along.
 pub(crate) fn reassign(
     image: &ClusterImage,
     partition: &Partition,
@@ -79,19 +84,19 @@ pub(crate) fn reassign(
         let leader = candidate(image, &next, None);
         elect(&mut next, leader);
     }
-    complete(image, &mut next);
     Ok(next)
 }
 
-/// Ends a reassignment whose added replicas are all in sync.
+/// True if a reassignment ends with this ISR.
+fn completes(partition: &Partition, isr: &[MemberId]) -> bool {
+    let caught_up = partition.adding.iter().all(|id| isr.contains(id));
+    let is_free = !partition.removing.iter().any(|id| isr.contains(id));
+    partition.is_moving() && caught_up && is_free && !isr.is_empty()
+}
+
+/// Ends a reassignment.
 fn complete(image: &ClusterImage, partition: &mut Partition) {
-    let remaining: Vec<MemberId> = partition.target().collect();
-    let caught_up = partition.adding.iter().all(|id| partition.isr.contains(id));
-    let survives = partition.isr.iter().any(|id| remaining.contains(id));
-    if !partition.is_moving() || !caught_up || !survives {
-        return;
-    }
-    partition.replicas = remaining;
+    partition.replicas = partition.target().collect();
     partition.adding.clear();
     partition.removing.clear();
     let replicas = partition.replicas.clone();

@@ -48,7 +48,7 @@ pub(crate) struct Leader {
     followers: BTreeMap<MemberId, Follower>,
     waiting: VecDeque<(Offset, RequestId, Instant)>,
     /// What was proposed: members of it count before it is committed (KIP-497).
-    proposed: Option<(Vec<MemberId>, PartitionEpoch, Instant)>,
+    pub(crate) proposed: Option<(Vec<MemberId>, PartitionEpoch, Instant)>,
 }
 
 impl Leader {
@@ -252,20 +252,27 @@ impl Partition {
         members
     }
 
+    /// What a replica has, as far as this leader knows.
+    pub(crate) fn progress_of(&self, id: MemberId) -> Progress {
+        match &self.role {
+            _ if id == self.id => self.own,
+            Role::Leading(leader) => leader.followers.get(&id).map_or(Progress::default(), |f| f.progress),
+            Role::Idle | Role::Following => Progress::default(),
+        }
+    }
+
     pub(crate) fn advance(&mut self) {
-        let members = self.maximal_isr();
-        let own = self.own;
-        let Role::Leading(leader) = &mut self.role else { return };
-        let progress: Vec<Progress> = members
-            .iter()
+        let progress: Vec<Progress> = self
+            .maximal_isr()
+            .into_iter()
             .map(|id| {
-                if *id == self.id {
-                    own
-                } else {
-                    leader.followers.get(id).map_or(Progress::default(), |f| f.progress)
-                }
+                let known = self.progress_of(id);
+                // A disk that may leave with its replica stands behind nothing.
+                let durable = if self.disk_counts(id) { known.durable } else { Offset::ZERO };
+                Progress { durable, ..known }
             })
             .collect();
+        let Role::Leading(leader) = &mut self.role else { return };
         let Some(reached) = high_watermark(&progress, self.assignment.min_insync) else { return };
         if reached <= self.high_watermark {
             return;
@@ -303,7 +310,10 @@ impl Partition {
     /// A follower that has everything up to the high watermark, and the begin of this term, may be in sync.
     fn maybe_expand(&mut self, id: MemberId) {
         let Role::Leading(leader) = &self.role else { return };
-        if self.assignment.isr.contains(&id) || leader.proposed.is_some() {
+        if self.assignment.isr.contains(&id)
+            || leader.proposed.is_some()
+            || self.assignment.removing.contains(&id)
+        {
             return;
         }
         let Some(follower) = leader.followers.get(&id) else { return };
@@ -311,11 +321,11 @@ impl Partition {
         if follower.synced && reached >= self.high_watermark && reached >= leader.epoch_start {
             let mut isr = self.assignment.isr.clone();
             isr.push(id);
-            self.propose(isr);
+            self.propose_isr(isr);
         }
     }
 
-    fn propose(&mut self, isr: Vec<MemberId>) {
+    pub(crate) fn propose(&mut self, isr: Vec<MemberId>) {
         let (leader_epoch, partition_epoch) = (self.assignment.leader_epoch, self.assignment.partition_epoch);
         let now = self.now;
         let Role::Leading(leader) = &mut self.role else { return };
@@ -394,11 +404,12 @@ impl Partition {
         }
         if !lagging.is_empty() && leader.proposed.is_none() {
             let isr = self.assignment.isr.iter().filter(|id| !lagging.contains(id)).copied().collect();
-            self.propose(isr);
+            self.propose_isr(isr);
         } else if leader.proposed.is_none() {
             let candidates: Vec<MemberId> =
                 leader.followers.keys().filter(|id| !self.assignment.isr.contains(id)).copied().collect();
             candidates.into_iter().for_each(|id| self.maybe_expand(id));
+            self.maybe_complete_move();
         }
         self.tell_high_watermark();
     }

@@ -10,6 +10,7 @@ mod leader;
 pub mod message;
 mod partition;
 pub mod producer_state;
+mod reassignment;
 
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,10 @@ pub struct Assignment {
     pub replicas: Vec<MemberId>,
     /// Who is in sync.
     pub isr: Vec<MemberId>,
+    /// Replicas that a reassignment adds.
+    pub adding: Vec<MemberId>,
+    /// Replicas that leave, with their files, once the added ones are in sync.
+    pub removing: Vec<MemberId>,
     /// How many must have a record on disk before it is acknowledged.
     pub min_insync: usize,
 }

@@ -55,6 +55,7 @@ fn assignment(leader: i32, epoch: i32, isr: &[i32]) -> Assignment {
         replicas: vec![m(0), m(1), m(2)],
         isr: isr.iter().map(|id| m(*id)).collect(),
         min_insync: 2,
+        ..Assignment::default()
     }
 }
 
@@ -246,4 +247,49 @@ fn a_greeting_that_reached_nobody_is_repeated() {
     progress(&mut p, 410, 1, 1, 1, 1);
     let out = step(&mut p, 420, from(1, position(0)), 1);
     assert_eq!(out, [], "the answer to the repeated greeting came late and sets nothing back");
+}
+
+fn proposed(actions: &[Action]) -> Vec<Vec<MemberId>> {
+    let isr = |a: &Action| match a {
+        Action::ProposeIsr { isr, .. } => Some(isr.clone()),
+        _ => None,
+    };
+    actions.iter().filter_map(isr).collect()
+}
+
+/// Member 2 is added and member 1 leaves, in the leader's first term.
+fn moving(isr: &[i32], partition_epoch: i32) -> Event {
+    Event::Assigned(Assignment {
+        partition_epoch: PartitionEpoch(partition_epoch),
+        adding: vec![m(2)],
+        removing: vec![m(1)],
+        ..assignment(0, 1, isr)
+    })
+}
+
+#[test] // KIP-455, K16: a replica that leaves takes its files along
+fn a_move_ends_when_the_disks_that_stay_hold_what_was_acknowledged() {
+    let mut p = leader();
+    step(&mut p, 0, moving(&[0, 1], 1), 0);
+    produce(&mut p, 7, 0);
+    step(&mut p, 1, Event::Persisted(Durable::flushed(Offset(1))), 1);
+    assert_eq!(replies(&progress(&mut p, 1, 1, 1, 1, 1)), [(7, Ok(()))], "on the disks of 0 and 1");
+    let out = progress(&mut p, 2, 2, 1, 0, 1);
+    assert_eq!(proposed(&out), [[m(0), m(1), m(2)]], "member 2 has it, but not on disk: 1 must not leave");
+    step(&mut p, 3, moving(&[0, 1, 2], 2), 1);
+    assert_eq!(proposed(&step(&mut p, 4, Event::Tick, 1)), [] as [Vec<MemberId>; 0]);
+    progress(&mut p, 5, 2, 1, 1, 1);
+    assert_eq!(proposed(&step(&mut p, 6, Event::Tick, 1)), [[m(0), m(2)]]);
+    // From now on member 1 may be gone at any moment, and the move may yet be taken back.
+    produce(&mut p, 8, 1);
+    step(&mut p, 7, Event::Persisted(Durable::flushed(Offset(2))), 2);
+    let mut out = progress(&mut p, 8, 1, 2, 2, 2);
+    out.extend(progress(&mut p, 8, 2, 2, 2, 2));
+    assert_eq!(replies(&out), [], "one disk that stays for sure is not two");
+    let ended = Assignment {
+        partition_epoch: PartitionEpoch(3),
+        replicas: vec![m(0), m(2)],
+        ..assignment(0, 1, &[0, 2])
+    };
+    assert_eq!(replies(&step(&mut p, 9, Event::Assigned(ended), 2)), [(8, Ok(()))]);
 }

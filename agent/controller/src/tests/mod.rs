@@ -252,6 +252,9 @@ fn a_reassignment_adds_before_it_removes() {
     assert_eq!(p.isr, before.isr, "nobody left yet");
     let all: Vec<i32> = (0..5).collect();
     propose(&mut image, "t", &all).expect("all caught up");
+    assert_eq!(of(&image, "t").replicas.len(), 5, "who leaves goes when the leader says so");
+    let ids: Vec<i32> = target.iter().map(|id| id.0).collect();
+    propose(&mut image, "t", &ids).expect("the leader can do without the others");
     let p = of(&image, "t");
     assert_eq!((p.replicas, p.adding, p.removing), (target, vec![], vec![]));
     assert!(p.isr.len() == 3 && p.leader.is_some());
@@ -264,13 +267,10 @@ fn settle(image: &mut ClusterImage) -> usize {
         run(image, command).expect("the rebalancer's own command");
         steps += 1;
         assert!(steps < 2000, "it ends");
-        let moving: Vec<(TopicPartition, Partition)> = image
-            .partitions()
-            .filter(|(_, _, p)| !p.adding.is_empty())
-            .map(|(tp, _, p)| (tp, p.clone()))
-            .collect();
+        let moving: Vec<(TopicPartition, Partition)> =
+            image.partitions().filter(|(_, _, p)| p.is_moving()).map(|(tp, _, p)| (tp, p.clone())).collect();
         for (tp, p) in moving {
-            let isr = p.replicas.iter().filter(|id| image.members[id].live).copied().collect();
+            let isr = p.target().filter(|id| image.members[id].live).collect();
             let leader = p.leader.expect("led");
             let command = Command::ProposeIsr {
                 tp,

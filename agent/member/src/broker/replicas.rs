@@ -94,6 +94,8 @@ impl Broker {
                 partition_epoch: partition.partition_epoch,
                 replicas: partition.replicas.clone(),
                 isr: partition.isr.clone(),
+                adding: partition.adding.clone(),
+                removing: partition.removing.clone(),
                 min_insync: topic.min_insync(),
             };
             self.step(tp, Event::Assigned(assignment));
