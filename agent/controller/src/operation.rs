@@ -12,7 +12,8 @@ use crate::partitions::reassign;
 use crate::rebalance::{Begun, Run};
 use crate::resting::hand_over;
 
-const INVALID_REQUEST: i16 = 42;
+/// Kafka's BROKER_ID_NOT_REGISTERED.
+const UNKNOWN_MEMBER: i16 = 102;
 
 /// What can be asked. All of it may be asked again: what holds already changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,7 +155,7 @@ impl ClusterImage {
 
     /// A member of the image, or the error that there is none.
     pub(crate) fn member(&self, id: MemberId) -> Result<&Member, CommandError> {
-        let unknown = || CommandError::new(INVALID_REQUEST, format!("there is no member {id}"));
+        let unknown = || CommandError::new(UNKNOWN_MEMBER, format!("there is no member {id}"));
         self.members.get(&id).ok_or_else(unknown)
     }
 

@@ -29,6 +29,7 @@ use tokio::task::LocalSet;
 
 use crate::config::{AgentConfig, MemberAddress};
 use crate::coordination_thread::{Accepted, CoordinationThread, ToBrokerHub, ToHub};
+use crate::grpc::{self, Agent, Facing};
 use crate::shell::client::{Decoder, serve};
 use crate::shell::clock::Clock;
 use crate::shell::commit::{self, CommitHandle, Completions};
@@ -103,6 +104,7 @@ struct Listeners {
     zookeeper: StdListener,
     peer: StdListener,
     kafka: StdListener,
+    grpc: StdListener,
 }
 
 impl Listeners {
@@ -111,6 +113,7 @@ impl Listeners {
             zookeeper: bind(&config.bind, own.zookeeper_port, "ZooKeeper")?,
             peer: bind(&config.bind, own.peer_port, "peer")?,
             kafka: bind(&config.bind, own.kafka_port, "Kafka")?,
+            grpc: bind(&config.bind, own.grpc_port, "gRPC")?,
         })
     }
 }
@@ -186,6 +189,12 @@ fn run_threads(
     let machine =
         Broker::new(broker_config(config, opened.incarnation), disk.clone(), logs, clock.read().now);
     let (commit, threads) = commit::start(opened.committer, completions(&to_coordination, &to_broker))?;
+    let services = Agent::new(
+        identity.member,
+        identity.incarnation,
+        config.cluster_id.replace('-', ""),
+        to_coordination.clone(),
+    );
     let broker = BrokerThread {
         machine,
         identity: identity.clone(),
@@ -213,14 +222,35 @@ fn run_threads(
         to_broker: to_broker.clone(),
         accepted,
         identified: Box::new(|_| {}),
+        services: Some(Facing(services.clone())),
     };
-    spawn_stopper(&to_coordination, with_parent)?;
+    let stopping = services.clone();
+    spawn_stopper(&to_coordination, with_parent, move || stopping.stopping())?;
+    spawn_control(listeners.grpc, services)?;
+    let result = run_to_the_end(coordination, broker);
+    commit.stop();
+    threads.into_iter().for_each(|thread| drop(thread.join()));
+    result
+}
+
+fn spawn_control(listener: StdListener, services: Arc<Agent>) -> Result<()> {
+    std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+        if let Err(reason) = grpc::serve(listener, services) {
+            // Clients of ZooKeeper and Kafka are served without it; its health checks fail, and say so.
+            tracing::error!("{reason}");
+        }
+    })?;
+    Ok(())
+}
+
+/// Runs both machines until the member stops, or one of them finds that it must not go on.
+fn run_to_the_end(coordination: CoordinationThread, broker: BrokerThread) -> Result<()> {
     let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
-    let failed = to_coordination.clone();
+    let (to_coordination, to_broker) = (broker.to_coordination.clone(), broker.remote_sender.clone());
     let broker = named("broker").spawn(move || {
         let result = broker.run();
         // Without its broker a member must not go on.
-        let _ = failed.send(Remote::Stop);
+        let _ = to_coordination.send(Remote::Stop);
         result
     })?;
     let coordination = named("coordination").spawn(move || coordination.run())?;
@@ -228,8 +258,6 @@ fn run_threads(
     // The receiver is gone only if the broker has stopped already.
     let _ = to_broker.send(Remote::Stop);
     let broker_result = broker.join().map_err(|_| anyhow!("the broker thread panicked"))?;
-    commit.stop();
-    threads.into_iter().for_each(|thread| drop(thread.join()));
     result.and(broker_result).map_err(|reason| anyhow!(reason))
 }
 
@@ -271,7 +299,11 @@ fn seeds(config: &AgentConfig, own: i32) -> BTreeMap<MemberId, String> {
 }
 
 /// Turns SIGTERM, SIGINT and the parent's end into a stop in good order.
-pub(crate) fn spawn_stopper(to_coordination: &ToHub, with_parent: bool) -> Result<()> {
+pub(crate) fn spawn_stopper(
+    to_coordination: &ToHub,
+    with_parent: bool,
+    stopping: impl FnOnce() + Send + 'static,
+) -> Result<()> {
     let sender = to_coordination.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -295,6 +327,7 @@ pub(crate) fn spawn_stopper(to_coordination: &ToHub, with_parent: bool) -> Resul
                 _ = tokio::signal::ctrl_c(), if !with_parent => {}
                 () = parent => {}
             }
+            stopping();
             // The receiver is gone only when the member stops anyway.
             let _ = sender.send(Remote::Message(ToCoordination::Stop));
             tokio::time::sleep(Duration::from_secs(8)).await;

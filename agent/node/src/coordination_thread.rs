@@ -23,6 +23,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::LocalSet;
 
 use crate::compose::TICK;
+use crate::grpc::Facing;
 use crate::shell::client::{Decoder, serve};
 use crate::shell::clock::Clock;
 use crate::shell::commit::CommitHandle;
@@ -58,6 +59,8 @@ pub(crate) struct CoordinationThread {
     pub(crate) accepted: UnboundedSender<Accepted>,
     /// Is told which ensemble this is, once its state says so.
     pub(crate) identified: Box<dyn FnMut(ClusterId) + Send>,
+    /// The gRPC services, if there are any.
+    pub(crate) services: Option<Facing>,
 }
 
 impl CoordinationThread {
@@ -98,6 +101,7 @@ impl CoordinationThread {
                 own: self.remote_sender.clone(),
                 to_broker: self.to_broker,
                 identified: self.identified,
+                services: self.services,
             }
             .into_tell(),
             write_snapshot: snapshot_writer(self.disk, self.data, self.remote_sender.clone()),
@@ -127,6 +131,7 @@ struct Routes {
     own: ToHub,
     to_broker: ToBrokerHub,
     identified: Box<dyn FnMut(ClusterId) + Send>,
+    services: Option<Facing>,
 }
 
 impl Routes {
@@ -135,6 +140,9 @@ impl Routes {
     }
 
     fn tell(&mut self, notice: FromCoordination) {
+        if let Some(services) = &self.services {
+            services.tell(&notice);
+        }
         match notice {
             FromCoordination::Peers(addresses) => {
                 let known = addresses.iter().map(|(id, a)| (*id, a.peer_authority()));

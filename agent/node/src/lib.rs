@@ -6,6 +6,7 @@ pub mod admin;
 pub mod compose;
 pub mod config;
 mod coordination_thread;
+mod grpc;
 mod shell;
 pub mod zoo;
 pub mod zoo_cfg;

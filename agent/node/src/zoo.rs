@@ -167,8 +167,9 @@ fn run_threads(
         to_broker,
         accepted,
         identified: learner(belonging, disk.clone(), places.data.clone(), stop.clone()),
+        services: None,
     };
-    spawn_stopper(&to_coordination, false)?;
+    spawn_stopper(&to_coordination, false, || {})?;
     let thread = std::thread::Builder::new().name("coordination".to_owned());
     let result = thread.spawn(move || coordination.run())?.join();
     commit.stop();

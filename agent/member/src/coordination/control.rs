@@ -16,6 +16,8 @@ use crate::control::{Change, verdict};
 
 /// Kafka's INVALID_REQUEST: asking again does not help until something else changes.
 const INVALID_REQUEST: i16 = 42;
+/// Kafka's BROKER_ID_NOT_REGISTERED.
+const UNKNOWN_MEMBER: i16 = 102;
 
 impl Coordination {
     pub(super) fn lead_change(&mut self, origin: MemberId, number: u64, guard: &Guard, change: Change) {
@@ -109,10 +111,10 @@ impl Coordination {
                 ProposeError::NotLeading | ProposeError::NotReady | ProposeError::ChangeInProgress => {
                     NOT_CONTROLLER
                 }
-                ProposeError::NotCaughtUp
-                | ProposeError::UnknownMember
-                | ProposeError::LastVoter
-                | ProposeError::NoMajority => INVALID_REQUEST,
+                ProposeError::UnknownMember => UNKNOWN_MEMBER,
+                ProposeError::NotCaughtUp | ProposeError::LastVoter | ProposeError::NoMajority => {
+                    INVALID_REQUEST
+                }
             };
             CommandError { code, message: error.to_string() }
         })
