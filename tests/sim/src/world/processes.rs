@@ -29,7 +29,9 @@ impl World {
         let life = host.life;
         let mut outputs = Vec::new();
         if let Some(process) = &mut host.process {
-            process.peers = (0..options.voters).map(MemberId).filter(|id| *id != member).collect();
+            // As in an agent's configuration: every agent there is, whether the ensemble knows it or not.
+            let all = (0..options.voters + options.joiners).map(MemberId);
+            process.peers = all.filter(|id| *id != member).collect();
             process.coordination.announce(&mut outputs);
         }
         let index = usize::try_from(member.0).expect("ids are small");
