@@ -184,8 +184,12 @@ uuid_id!(
     TopicId
 );
 uuid_id!(
-    /// A disk's identity: an empty, foreign or uncleanly restarted disk is a new incarnation.
+    /// What a disk is known to hold: an empty, foreign or uncleanly restarted disk is a new incarnation.
     Incarnation
+);
+uuid_id!(
+    /// A data directory from its making on: the same over unclean restarts, another one when it is empty or foreign.
+    DiskId
 );
 uuid_id!(
     /// A cluster's identity.

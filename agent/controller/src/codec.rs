@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use bytes::{BufMut, Bytes, BytesMut};
 use streamkeeper_base::codec::{Get, Malformed, put_bytes, put_list, put_option, put_text};
 use streamkeeper_base::{
-    Address, Incarnation, LeaderEpoch, MemberId, PartitionEpoch, PartitionId, TopicId, TopicPartition,
-    WallMillis,
+    Address, DiskId, Incarnation, LeaderEpoch, MemberId, Offset, PartitionEpoch, PartitionId, TopicId,
+    TopicPartition, WallMillis,
 };
 
-use crate::image::{ClusterImage, Delta, Member, Partition, Topic};
+use crate::image::{ClusterImage, Delta, LogReport, Member, Partition, Topic};
 use crate::rebalance::{Begun, Policy, Run};
 
-/// The version of an image's bytes. Version 1 had no such byte: it began with a count below 2^24, so with 0.
-const IMAGE_VERSION: u8 = 2;
+/// The version of an image's bytes. Version 1 had no such byte: it began with a count below 2^24, so with 0. Version 2 knew neither
+/// disks apart from incarnations nor what partitions must know to recover from a total power loss.
+const IMAGE_VERSION: u8 = 3;
 
 type Result<T> = std::result::Result<T, Malformed>;
 
@@ -26,6 +27,7 @@ fn get_members(get: &mut Get) -> Result<Vec<MemberId>> {
 }
 
 fn put_member(out: &mut BytesMut, member: &Member) {
+    out.put_slice(&member.disk.0);
     out.put_slice(&member.incarnation.0);
     put_bytes(out, &member.address.encode());
     out.put_u8(u8::from(member.live));
@@ -34,8 +36,11 @@ fn put_member(out: &mut BytesMut, member: &Member) {
 }
 
 fn get_member(get: &mut Get, version: u8) -> Result<Member> {
+    let disk = DiskId(get.array()?);
     Ok(Member {
-        incarnation: Incarnation(get.array()?),
+        disk,
+        // As long as nothing was restarted uncleanly the disk was all there was to know.
+        incarnation: if version < 3 { Incarnation(disk.0) } else { Incarnation(get.array()?) },
         address: Address::decode(get.bytes()?)?,
         live: get.bool()?,
         cordoned: get.bool()?,
@@ -93,22 +98,40 @@ fn get_run(get: &mut Get) -> Result<Run> {
 }
 
 fn put_partition(out: &mut BytesMut, partition: &Partition) {
-    for list in [&partition.replicas, &partition.isr, &partition.elr, &partition.adding, &partition.removing]
-    {
+    let Partition { replicas, isr, elr, adding, removing, lost, .. } = partition;
+    for list in [replicas, isr, elr, adding, removing, lost] {
         put_members(out, list);
     }
+    out.put_i32(i32::try_from(partition.flushed_by).unwrap_or(i32::MAX));
+    put_list(out, partition.reports.iter(), put_report);
     put_option(out, partition.leader, |out, id| out.put_i32(id.0));
     out.put_i32(partition.leader_epoch.0);
     out.put_i32(partition.partition_epoch.0);
 }
 
-fn get_partition(get: &mut Get) -> Result<Partition> {
+pub(crate) fn put_report(out: &mut BytesMut, report: &LogReport) {
+    out.put_i32(report.member.0);
+    out.put_i32(report.settled.0);
+    out.put_i64(report.end.0);
+}
+
+pub(crate) fn get_report(get: &mut Get) -> Result<LogReport> {
+    Ok(LogReport { member: MemberId(get.i32()?), settled: LeaderEpoch(get.i32()?), end: Offset(get.i64()?) })
+}
+
+fn get_partition(get: &mut Get, version: u8) -> Result<Partition> {
+    let count = |g: &mut Get| usize::try_from(g.i32()?).map_err(|_| Malformed);
+    let is_new = version >= 3;
     Ok(Partition {
         replicas: get_members(get)?,
         isr: get_members(get)?,
         elr: get_members(get)?,
         adding: get_members(get)?,
         removing: get_members(get)?,
+        lost: if is_new { get_members(get)? } else { Vec::new() },
+        // One flush was the least that anything was acknowledged by.
+        flushed_by: if is_new { count(get)? } else { 1 },
+        reports: if is_new { get.list(get_report)? } else { Vec::new() },
         leader: get.option(|g| Ok(MemberId(g.i32()?)))?,
         leader_epoch: LeaderEpoch(get.i32()?),
         partition_epoch: PartitionEpoch(get.i32()?),
@@ -126,13 +149,13 @@ fn put_topic(out: &mut BytesMut, topic: &Topic) {
     put_list(out, topic.partitions.iter(), put_partition);
 }
 
-fn get_topic(get: &mut Get) -> Result<Topic> {
+fn get_topic(get: &mut Get, version: u8) -> Result<Topic> {
     Ok(Topic {
         id: TopicId(get.array()?),
         name: get.text()?,
         internal: get.bool()?,
         configs: get.list(|g| Ok((g.text()?, g.text()?)))?.into_iter().collect::<BTreeMap<_, _>>(),
-        partitions: get.list(get_partition)?,
+        partitions: get.list(|g| get_partition(g, version))?,
     })
 }
 
@@ -156,7 +179,7 @@ impl Delta {
     fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::PutMember(id, member) => {
-                out.put_u8(8);
+                out.put_u8(14);
                 out.put_i32(id.0);
                 put_member(out, member);
             }
@@ -165,7 +188,7 @@ impl Delta {
                 out.put_i32(id.0);
             }
             Self::PutTopic(topic) => {
-                out.put_u8(3);
+                out.put_u8(15);
                 put_topic(out, topic);
             }
             Self::RemoveTopic(id) => {
@@ -173,7 +196,7 @@ impl Delta {
                 out.put_slice(&id.0);
             }
             Self::PutPartition(tp, partition) => {
-                out.put_u8(5);
+                out.put_u8(16);
                 put_tp(out, *tp);
                 put_partition(out, partition);
             }
@@ -197,31 +220,34 @@ impl Delta {
                 out.put_u8(12);
                 put_text(out, id);
             }
-            Self::Removed(id, incarnation) => {
+            Self::Removed(id, disk) => {
                 out.put_u8(13);
                 out.put_i32(id.0);
-                out.put_slice(&incarnation.0);
+                out.put_slice(&disk.0);
             }
         }
     }
 
     fn decode(get: &mut Get) -> Result<Self> {
         Ok(match get.u8()? {
-            // As version 1 of the image wrote it; logs may still hold it.
+            // As versions 1 and 2 of the image wrote it; logs may still hold it.
             1 => Self::PutMember(MemberId(get.i32()?), get_member(get, 1)?),
             2 => Self::RemoveMember(MemberId(get.i32()?)),
-            3 => Self::PutTopic(get_topic(get)?),
+            3 => Self::PutTopic(get_topic(get, 2)?),
             4 => Self::RemoveTopic(TopicId(get.array()?)),
-            5 => Self::PutPartition(get_tp(get)?, get_partition(get)?),
+            5 => Self::PutPartition(get_tp(get)?, get_partition(get, 2)?),
             6 => Self::NextProducerId(get.i64()?),
             // Version 1 knew no more of a policy.
             7 => Self::Policy(Policy { auto: get.bool()?, ..Policy::default() }),
-            8 => Self::PutMember(MemberId(get.i32()?), get_member(get, IMAGE_VERSION)?),
+            8 => Self::PutMember(MemberId(get.i32()?), get_member(get, 2)?),
             9 => Self::Policy(get_policy(get)?),
             10 => Self::Run(get_run(get)?),
             11 => Self::FencingToken(get.i64()?),
             12 => Self::Request(get.text()?),
-            13 => Self::Removed(MemberId(get.i32()?), Incarnation(get.array()?)),
+            13 => Self::Removed(MemberId(get.i32()?), DiskId(get.array()?)),
+            14 => Self::PutMember(MemberId(get.i32()?), get_member(get, IMAGE_VERSION)?),
+            15 => Self::PutTopic(get_topic(get, IMAGE_VERSION)?),
+            16 => Self::PutPartition(get_tp(get)?, get_partition(get, IMAGE_VERSION)?),
             _ => return Err(Malformed),
         })
     }
@@ -242,14 +268,14 @@ impl ClusterImage {
         put_run(&mut out, &self.rebalance.run);
         out.put_i64(self.fencing_token);
         put_list(&mut out, self.requests.iter(), |out, id| put_text(out, id));
-        put_list(&mut out, self.removed.iter(), |out, (id, incarnation)| {
+        put_list(&mut out, self.removed.iter(), |out, (id, disk)| {
             out.put_i32(id.0);
-            out.put_slice(&incarnation.0);
+            out.put_slice(&disk.0);
         });
         out.freeze()
     }
 
-    /// Reads what [`ClusterImage::encode`] wrote, in this version or the one before.
+    /// Reads what [`ClusterImage::encode`] wrote, in this version or an earlier one.
     ///
     /// # Errors
     /// Anything else.
@@ -257,14 +283,14 @@ impl ClusterImage {
         let mut get = Get(bytes);
         let version = match get.0.first() {
             Some(0) => 1,
-            Some(&IMAGE_VERSION) => get.u8()?,
+            Some(2..=IMAGE_VERSION) => get.u8()?,
             Some(_) | None => return Err(Malformed),
         };
         let mut image = Self::default();
         for (id, member) in get.list(|g| Ok((MemberId(g.i32()?), get_member(g, version)?)))? {
             image.members.insert(id, member);
         }
-        for topic in get.list(get_topic)? {
+        for topic in get.list(|g| get_topic(g, version))? {
             image.apply(&Delta::PutTopic(topic));
         }
         image.next_producer_id = get.i64()?;
@@ -275,8 +301,7 @@ impl ClusterImage {
             image.rebalance.run = get_run(&mut get)?;
             image.fencing_token = get.i64()?;
             image.requests = get.list(Get::text)?.into();
-            image.removed =
-                get.list(|g| Ok((MemberId(g.i32()?), Incarnation(g.array()?))))?.into_iter().collect();
+            image.removed = get.list(|g| Ok((MemberId(g.i32()?), DiskId(g.array()?))))?.into_iter().collect();
         }
         get.end()?;
         Ok(image)

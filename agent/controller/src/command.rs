@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use bytes::{BufMut, Bytes, BytesMut};
 use streamkeeper_base::codec::{Get, Malformed, put_bytes, put_list, put_option, put_text};
 use streamkeeper_base::{
-    Address, Incarnation, LeaderEpoch, MemberId, PartitionEpoch, PartitionId, TopicId, TopicPartition,
+    Address, DiskId, Incarnation, LeaderEpoch, MemberId, PartitionEpoch, PartitionId, TopicId, TopicPartition,
 };
 
+use crate::codec::{get_report, put_report};
+use crate::image::LogReport;
 use crate::operation::Operation;
 
 /// A topic to be made.
@@ -34,7 +36,9 @@ pub enum Command {
     Register {
         /// The agent.
         member: MemberId,
-        /// Its disk. Another one than before holds nothing that may be relied on.
+        /// Its data directory. Another one than before holds nothing.
+        disk: DiskId,
+        /// Another one than before may lack what was received and not flushed.
         incarnation: Incarnation,
         /// Where it is reached.
         address: Address,
@@ -81,7 +85,21 @@ pub enum Command {
         partition_epoch: PartitionEpoch,
         /// The new ISR.
         isr: Vec<MemberId>,
+        /// Everything acknowledged before the state it saw is on the disk of each member of the ISR, and everything since was
+        /// acknowledged by the rules of that state.
+        flushed: bool,
     },
+    /// A member says what its disk holds of partitions that nobody can lead (`recovery`).
+    ReportLogs {
+        /// The member.
+        member: MemberId,
+        /// Its disk: a report of an earlier one is refused.
+        incarnation: Incarnation,
+        /// By partition, with the leaderless term that it saw: it hears no leader of an earlier one any more.
+        logs: Vec<(TopicPartition, LeaderEpoch, LogReport)>,
+    },
+    /// Those who reported elect a leader without waiting for members that were in sync and are away.
+    Recover(TopicPartition),
     /// A block of producer ids.
     AllocateProducerIds,
     /// The preferred replica leads again, where it is in sync.
@@ -155,8 +173,9 @@ impl Command {
     /// The command as bytes, for its way to the quorum leader.
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
-            Self::Register { member, incarnation, address, started } => {
+            Self::Register { member, disk, incarnation, address, started } => {
                 put_id(out, 1, *member);
+                out.put_slice(&disk.0);
                 out.put_slice(&incarnation.0);
                 put_bytes(out, &address.encode());
                 out.put_u8(u8::from(*started));
@@ -189,13 +208,14 @@ impl Command {
                     put_option(out, value.as_deref(), put_text);
                 });
             }
-            Self::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr } => {
+            Self::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr, flushed } => {
                 out.put_u8(10);
                 put_tp(out, *tp);
                 out.put_i32(leader.0);
                 out.put_i32(leader_epoch.0);
                 out.put_i32(partition_epoch.0);
                 put_ids(out, isr);
+                out.put_u8(u8::from(*flushed));
             }
             Self::AllocateProducerIds => out.put_u8(11),
             Self::ElectPreferred(tp) => {
@@ -206,6 +226,14 @@ impl Command {
                 out.put_u8(13);
                 put_tp(out, *tp);
                 put_ids(out, replicas);
+            }
+            Self::ReportLogs { member, incarnation, logs } => {
+                put_id(out, 100, *member);
+                put_logs(out, *incarnation, logs);
+            }
+            Self::Recover(tp) => {
+                out.put_u8(101);
+                put_tp(out, *tp);
             }
             Self::Operate(operation) => operation.encode(out),
         }
@@ -219,6 +247,7 @@ impl Command {
         Ok(match get.u8()? {
             1 => Self::Register {
                 member: MemberId(get.i32()?),
+                disk: DiskId(get.array()?),
                 incarnation: Incarnation(get.array()?),
                 address: Address::decode(get.bytes()?)?,
                 started: get.bool()?,
@@ -244,10 +273,17 @@ impl Command {
                 leader_epoch: LeaderEpoch(get.i32()?),
                 partition_epoch: PartitionEpoch(get.i32()?),
                 isr: get_ids(get)?,
+                flushed: get.bool()?,
             },
             11 => Self::AllocateProducerIds,
             12 => Self::ElectPreferred(get_tp(get)?),
             13 => Self::Reassign { tp: get_tp(get)?, replicas: get_ids(get)? },
+            100 => Self::ReportLogs {
+                member: MemberId(get.i32()?),
+                incarnation: Incarnation(get.array()?),
+                logs: get.list(|g| Ok((get_tp(g)?, LeaderEpoch(g.i32()?), get_report(g)?)))?,
+            },
+            101 => Self::Recover(get_tp(get)?),
             tag => Self::Operate(Operation::decode(tag, get)?),
         })
     }
@@ -256,6 +292,15 @@ impl Command {
 pub(crate) fn put_id(out: &mut BytesMut, tag: u8, member: MemberId) {
     out.put_u8(tag);
     out.put_i32(member.0);
+}
+
+fn put_logs(out: &mut BytesMut, incarnation: Incarnation, logs: &[(TopicPartition, LeaderEpoch, LogReport)]) {
+    out.put_slice(&incarnation.0);
+    put_list(out, logs.iter(), |out, (tp, leader_epoch, report)| {
+        put_tp(out, *tp);
+        out.put_i32(leader_epoch.0);
+        put_report(out, report);
+    });
 }
 
 fn put_new_topic(out: &mut BytesMut, topic: &NewTopic) {

@@ -24,6 +24,8 @@ pub(crate) fn elect(partition: &mut Partition, leader: Option<MemberId>) {
     partition.leader = leader;
     partition.leader_epoch = LeaderEpoch(partition.leader_epoch.0 + 1);
     partition.partition_epoch = PartitionEpoch(partition.partition_epoch.0 + 1);
+    // They were made for the term before.
+    partition.reports.clear();
     if let Some(id) = leader
         && !partition.isr.contains(&id)
     {
@@ -31,6 +33,14 @@ pub(crate) fn elect(partition: &mut Partition, leader: Option<MemberId>) {
         partition.isr = vec![id];
         partition.elr.retain(|member| *member != id);
     }
+}
+
+/// Gives a partition the leader that the replicas' reports chose: its ISR begins as itself, and nobody else is known to have
+/// everything.
+pub(crate) fn elect_reported(partition: &mut Partition, leader: MemberId) {
+    partition.isr.clear();
+    partition.elr.clear();
+    elect(partition, Some(leader));
 }
 
 /// A member is not heard: it leaves the ISR where others remain, and leads nothing. `None` if nothing changes.
@@ -52,6 +62,7 @@ pub(crate) fn without(
     } else {
         next.partition_epoch = PartitionEpoch(next.partition_epoch.0 + 1);
     }
+    next.normalize(min_insync);
     Some(next)
 }
 
@@ -59,7 +70,7 @@ pub(crate) fn without(
 pub(crate) fn shrink(partition: &mut Partition, leaving: &[MemberId], min_insync: usize) {
     let before = partition.isr.clone();
     partition.isr.retain(|id| !leaving.contains(id));
-    if partition.isr.len() < min_insync {
+    if partition.isr.len() < partition.needed_insync(min_insync) {
         for id in before {
             if leaving.contains(&id) && !partition.elr.contains(&id) {
                 partition.elr.push(id);
@@ -68,22 +79,35 @@ pub(crate) fn shrink(partition: &mut Partition, leaving: &[MemberId], min_insync
     }
 }
 
-/// A member came back with another disk: nothing that it held counts.
-pub(crate) fn forget(image: &ClusterImage, partition: &Partition, member: MemberId) -> Option<Partition> {
-    if !partition.isr.contains(&member)
-        && !partition.elr.contains(&member)
-        && partition.leader != Some(member)
-    {
+/// A member came back and may lack what it received (K8): it is in sync nowhere, and leads nothing. If its disk was replaced, it
+/// does not even hold what it flushed. `None` if nothing changes.
+pub(crate) fn forget(
+    image: &ClusterImage,
+    partition: &Partition,
+    member: MemberId,
+    min_insync: usize,
+    is_replaced: bool,
+) -> Option<Partition> {
+    let counted = [&partition.isr, &partition.elr].iter().any(|set| set.contains(&member))
+        || partition.reports.iter().any(|report| report.member == member)
+        || partition.leader == Some(member);
+    let loses = is_replaced && partition.replicas.contains(&member) && !partition.lost.contains(&member);
+    if !counted && !loses {
         return None;
     }
     let mut next = partition.clone();
     next.isr.retain(|id| *id != member);
     next.elr.retain(|id| *id != member);
+    next.reports.retain(|report| report.member != member);
+    if loses {
+        next.lost.push(member);
+    }
     if next.leader == Some(member) {
         let leader = candidate(image, &next, Some(member));
         elect(&mut next, leader);
     } else {
         next.partition_epoch = PartitionEpoch(next.partition_epoch.0 + 1);
     }
+    next.normalize(min_insync);
     Some(next)
 }

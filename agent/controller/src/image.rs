@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use streamkeeper_base::{
-    Address, Incarnation, LeaderEpoch, MemberId, PartitionEpoch, PartitionId, TopicId, TopicPartition,
+    Address, DiskId, Incarnation, LeaderEpoch, MemberId, Offset, PartitionEpoch, PartitionId, TopicId,
+    TopicPartition,
 };
 
 use crate::rebalance::{Policy, Rebalance, Run};
@@ -13,9 +14,11 @@ use crate::rebalance::{Policy, Rebalance, Run};
 pub(crate) const REQUESTS_REMEMBERED: usize = 256;
 
 /// One agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Member {
-    /// Its disk.
+    /// Its data directory.
+    pub disk: DiskId,
+    /// Its data directory since the last unclean restart: what was received and not flushed before may be lost.
     pub incarnation: Incarnation,
     /// Where it is reached.
     pub address: Address,
@@ -43,6 +46,12 @@ pub struct Partition {
     pub isr: Vec<MemberId>,
     /// Who left the ISR when it fell below min.insync.replicas: nothing was acknowledged since (KIP-966).
     pub elr: Vec<MemberId>,
+    /// Every acknowledged record is on the disks of at least this many replicas (`recovery`).
+    pub flushed_by: usize,
+    /// Replicas whose disk was replaced, and that are not known to have flushed everything again.
+    pub lost: Vec<MemberId>,
+    /// What replicas hold, reported while nobody can lead.
+    pub reports: Vec<LogReport>,
     /// Who leads; nobody while no candidate is safe.
     pub leader: Option<MemberId>,
     /// The leader's term.
@@ -65,6 +74,17 @@ impl Partition {
     pub fn target(&self) -> impl Iterator<Item = MemberId> + '_ {
         self.replicas.iter().filter(|id| !self.removing.contains(id)).copied()
     }
+}
+
+/// What a replica's disk holds of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogReport {
+    /// The replica.
+    pub member: MemberId,
+    /// The last term of which it flushed everything that its leader began with; -1 for none.
+    pub settled: LeaderEpoch,
+    /// The end of what it flushed.
+    pub end: Offset,
 }
 
 /// One topic.
@@ -100,7 +120,7 @@ pub struct ClusterImage {
     /// Ids of the last requests that changed something, oldest first: sent again, they change nothing.
     pub requests: VecDeque<String>,
     /// Disks of members that left for good: they do not come back.
-    pub removed: BTreeMap<MemberId, Incarnation>,
+    pub removed: BTreeMap<MemberId, DiskId>,
 }
 
 /// One change of the image, already decided: applying it cannot fail.
@@ -127,7 +147,7 @@ pub enum Delta {
     /// A request is done.
     Request(String),
     /// A member left for good, with this disk.
-    Removed(MemberId, Incarnation),
+    Removed(MemberId, DiskId),
 }
 
 impl ClusterImage {
@@ -200,8 +220,8 @@ impl ClusterImage {
                     self.requests.pop_front();
                 }
             }
-            Delta::Removed(id, incarnation) => {
-                self.removed.insert(*id, *incarnation);
+            Delta::Removed(id, disk) => {
+                self.removed.insert(*id, *disk);
             }
         }
     }

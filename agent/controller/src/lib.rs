@@ -16,6 +16,8 @@ mod placement;
 mod planner;
 mod prep;
 mod rebalance;
+mod recovery;
+mod registration;
 mod resting;
 mod safety;
 mod topic;
@@ -30,10 +32,11 @@ pub use configs::{
     TOPIC_CONFIGS, broker_key, broker_synonyms, check_broker, check_topic, topic_synonyms, topic_value,
 };
 pub use guard::{Admitted, Guard, REQUEST_ID_BYTES_MAX};
-pub use image::{ClusterImage, Delta, Member, Partition, Topic};
+pub use image::{ClusterImage, Delta, LogReport, Member, Partition, Topic};
 pub use operation::Operation;
 pub use planner::{Move, Skew, plan, plan_drains, skew, with_cordoned};
 pub use rebalance::{Begun, Policy, Rebalance, Run, bytes_of, due_moves, next_command};
+pub use recovery::{Recovery, Wait, recovery};
 pub use resting::leads;
 pub use safety::{Blocker, BlockerKind, Verdict, removal, restart};
 pub use topic::check_topic_name;

@@ -167,17 +167,17 @@ impl ClusterImage {
         at: WallMillis,
     ) -> Result<Vec<Delta>, CommandError> {
         let (_, partition) = self.known(tp)?;
-        let next = reassign(self, partition, replicas)?;
+        let delta = self.reassigned(tp, replicas)?;
         let run = &self.rebalance.run;
         let mut run = if run.is_active() { run.clone() } else { Run::begun(at) };
         // A move that replaces another one goes back, if it must, to where the first began.
         let before =
             run.moving.remove(&tp).map_or_else(|| partition.target().collect(), |begun| begun.before);
         run.moving.insert(tp, Begun { before, bytes });
-        if !next.is_moving() {
+        if !reassign(self, partition, replicas)?.is_moving() {
             run.finished(tp);
         }
-        Ok(vec![Delta::PutPartition(tp, next), Delta::Run(run)])
+        Ok(vec![delta, Delta::Run(run)])
     }
 
     /// KIP-455's cancellation, for all moves of the rebalance: what was added goes, what was to be removed stays. Reassignments that a
@@ -189,8 +189,7 @@ impl ClusterImage {
         }
         let mut deltas = Vec::new();
         for (tp, begun) in std::mem::take(&mut run.moving) {
-            let (_, partition) = self.known(tp)?;
-            deltas.push(Delta::PutPartition(tp, reassign(self, partition, &begun.before)?));
+            deltas.push(self.reassigned(tp, &begun.before)?);
         }
         let moves = i32::try_from(deltas.len()).unwrap_or(i32::MAX);
         if run.is_active() {

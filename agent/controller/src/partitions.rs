@@ -1,4 +1,6 @@
 //! Changes of one partition's state: a leader's ISR proposal, a reassignment and its completion.
+//!
+//! Read first: [`Partition::needed_insync`], [`Partition::wants_flush`].
 
 use streamkeeper_base::{LeaderEpoch, MemberId, PartitionEpoch};
 
@@ -11,19 +13,66 @@ const INVALID_UPDATE_VERSION: i16 = 95;
 const INELIGIBLE_REPLICA: i16 = 107;
 const INVALID_REPLICA_ASSIGNMENT: i16 = 39;
 
+impl Partition {
+    /// How many members must be in sync, and have a record on disk, before it is acknowledged: what the topic asks for, but no more
+    /// than there are (Kafka's effective minimum).
+    pub fn needed_insync(&self, min_insync: usize) -> usize {
+        min_insync.min(self.target().count()).max(1)
+    }
+
+    /// True if something waits for the leader's word that everything acknowledged is on the disks of the whole ISR: a raised
+    /// min.insync.replicas, or a replaced disk.
+    pub fn wants_flush(&self, min_insync: usize) -> bool {
+        let is_low = self.flushed_by < self.needed_insync(min_insync);
+        self.lost.iter().any(|id| self.isr.contains(id)) || (is_low && self.has_enough_disks(min_insync))
+    }
+
+    /// True if enough of the ISR is there to stay. What is being added may be taken back with its files, and stands behind nothing.
+    fn has_enough_disks(&self, min_insync: usize) -> bool {
+        let disks = self.isr.iter().filter(|id| !self.adding.contains(id)).count();
+        disks >= self.needed_insync(min_insync)
+    }
+
+    /// Brings what follows from the rest in order after any change. A lower min.insync.replicas counts at once, a higher one only when
+    /// the leader has said that all is flushed; nobody outside of an ISR that acknowledges is known to have everything (KIP-966).
+    pub(crate) fn normalize(&mut self, min_insync: usize) {
+        let needed = self.needed_insync(min_insync);
+        self.flushed_by = self.flushed_by.min(needed);
+        if self.isr.len() >= needed {
+            self.elr.clear();
+        }
+    }
+
+    /// Everything acknowledged is on the disks of the whole ISR, and each later record will be on enough of them.
+    fn flushed(&mut self, min_insync: usize) {
+        self.lost.retain(|id| !self.isr.contains(id));
+        if self.has_enough_disks(min_insync) {
+            self.flushed_by = self.needed_insync(min_insync);
+        }
+    }
+}
+
+/// What a partition's leader proposes.
+pub(crate) struct Proposal<'a> {
+    pub(crate) leader: MemberId,
+    pub(crate) leader_epoch: LeaderEpoch,
+    pub(crate) partition_epoch: PartitionEpoch,
+    pub(crate) isr: &'a [MemberId],
+    pub(crate) flushed: bool,
+}
+
 /// A leader's proposal (KIP-497): fenced by its term and by the state it saw.
 pub(crate) fn propose_isr(
     image: &ClusterImage,
     partition: &Partition,
     min_insync: usize,
-    leader: MemberId,
-    epochs: (LeaderEpoch, PartitionEpoch),
-    isr: &[MemberId],
+    proposal: &Proposal<'_>,
 ) -> Result<Partition, CommandError> {
-    if partition.leader != Some(leader) || partition.leader_epoch != epochs.0 {
+    let Proposal { leader, isr, .. } = *proposal;
+    if partition.leader != Some(leader) || partition.leader_epoch != proposal.leader_epoch {
         return Err(CommandError::new(FENCED_LEADER_EPOCH, "another leader was elected"));
     }
-    if partition.partition_epoch != epochs.1 {
+    if partition.partition_epoch != proposal.partition_epoch {
         return Err(CommandError::new(INVALID_UPDATE_VERSION, "the partition changed meanwhile"));
     }
     let joins = isr.iter().filter(|id| !partition.isr.contains(id));
@@ -41,13 +90,15 @@ pub(crate) fn propose_isr(
     shrink(&mut next, &leaving, min_insync);
     next.isr = partition.replicas.iter().filter(|id| isr.contains(id)).copied().collect();
     next.elr.retain(|id| !next.isr.contains(id));
-    if next.isr.len() >= min_insync {
-        next.elr.clear();
-    }
     next.partition_epoch = PartitionEpoch(next.partition_epoch.0 + 1);
+    // It speaks of the ISR that the leader saw, not of another one that it wishes for.
+    if proposal.flushed && leaving.is_empty() && next.isr.len() == partition.isr.len() {
+        next.flushed(min_insync);
+    }
     if completes {
         complete(image, &mut next);
     }
+    next.normalize(min_insync);
     Ok(next)
 }
 
@@ -79,6 +130,8 @@ pub(crate) fn reassign(
     let replicas = next.replicas.clone();
     next.isr.retain(|id| replicas.contains(id));
     next.elr.retain(|id| replicas.contains(id));
+    next.lost.retain(|id| replicas.contains(id));
+    next.reports.retain(|report| replicas.contains(&report.member));
     next.partition_epoch = PartitionEpoch(next.partition_epoch.0 + 1);
     if next.leader.is_some_and(|id| !replicas.contains(&id)) {
         let leader = candidate(image, &next, None);
@@ -100,8 +153,9 @@ fn complete(image: &ClusterImage, partition: &mut Partition) {
     partition.adding.clear();
     partition.removing.clear();
     let replicas = partition.replicas.clone();
-    partition.isr.retain(|id| replicas.contains(id));
-    partition.elr.retain(|id| replicas.contains(id));
+    for set in [&mut partition.isr, &mut partition.elr, &mut partition.lost] {
+        set.retain(|id| replicas.contains(id));
+    }
     if partition.leader.is_none_or(|id| !replicas.contains(&id)) {
         let leader = candidate(image, partition, None);
         elect(partition, leader);

@@ -4,9 +4,8 @@ use streamkeeper_base::limits::PRODUCER_ID_BLOCK;
 use streamkeeper_base::{LeaderEpoch, MemberId, PartitionEpoch, TopicPartition};
 
 use crate::command::{Command, CommandError, Outcome};
-use crate::election::{candidate, elect, forget, without};
 use crate::image::{ClusterImage, Delta, Member, Partition, Topic};
-use crate::partitions::{propose_isr, reassign};
+use crate::partitions::{Proposal, propose_isr, reassign};
 
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const INVALID_REQUEST: i16 = 42;
@@ -24,8 +23,8 @@ impl ClusterImage {
     pub fn prepare(&self, command: &Command) -> Prepared {
         let done = |deltas| Ok((deltas, Outcome::Done));
         match command {
-            Command::Register { member, incarnation, address, started } => {
-                if self.removed.get(member) == Some(incarnation) {
+            Command::Register { member, disk, incarnation, address, started } => {
+                if self.removed.get(member) == Some(disk) {
                     let message = format!(
                         "member {member} left for good; give it an empty data directory to join anew"
                     );
@@ -33,6 +32,7 @@ impl ClusterImage {
                 }
                 let known = self.members.get(member);
                 let entry = Member {
+                    disk: *disk,
                     incarnation: *incarnation,
                     address: address.clone(),
                     live: true,
@@ -54,27 +54,23 @@ impl ClusterImage {
                 self.create_partitions(topic, *total, assignment.as_deref())
             }
             Command::AlterConfigs { topic, changes } => self.alter_configs(topic, changes),
-            Command::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr } => {
-                let (topic, partition) = self.known(*tp)?;
-                let epochs = (*leader_epoch, *partition_epoch);
-                let next = propose_isr(self, partition, topic.min_insync(), *leader, epochs, isr)?;
-                let arrived = partition.is_moving() && !next.is_moving();
-                let mut deltas = vec![Delta::PutPartition(*tp, next)];
-                if arrived && self.rebalance.run.moving.contains_key(tp) {
-                    let mut run = self.rebalance.run.clone();
-                    run.finished(*tp);
-                    deltas.push(Delta::Run(run));
-                }
-                done(deltas)
+            Command::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr, flushed } => {
+                let (leader, leader_epoch) = (*leader, *leader_epoch);
+                let (partition_epoch, flushed) = (*partition_epoch, *flushed);
+                let proposal = Proposal { leader, leader_epoch, partition_epoch, isr, flushed };
+                done(self.propose_isr(*tp, &proposal)?)
             }
+            Command::ReportLogs { member, incarnation, logs } => {
+                done(self.report(*member, *incarnation, logs)?)
+            }
+            Command::Recover(tp) => done(self.recover(*tp)),
             Command::AllocateProducerIds => {
                 let next = Delta::NextProducerId(self.next_producer_id + PRODUCER_ID_BLOCK);
                 Ok((vec![next], Outcome::ProducerIds(self.next_producer_id)))
             }
             Command::ElectPreferred(tp) => self.elect_preferred(*tp),
             Command::Reassign { tp, replicas } => {
-                let (_, partition) = self.known(*tp)?;
-                let mut deltas = vec![Delta::PutPartition(*tp, reassign(self, partition, replicas)?)];
+                let mut deltas = vec![self.reassigned(*tp, replicas)?];
                 // A client's own reassignment replaces the move under way, which then counts as none.
                 let mut run = self.rebalance.run.clone();
                 if run.moving.remove(tp).is_some() {
@@ -93,41 +89,23 @@ impl ClusterImage {
             .ok_or_else(|| CommandError::new(UNKNOWN_TOPIC_OR_PARTITION, "there is no such partition"))
     }
 
-    fn register(&self, id: MemberId, entry: Member) -> Vec<Delta> {
-        let known = self.members.get(&id);
-        if known == Some(&entry) {
-            return Vec::new();
+    fn propose_isr(&self, tp: TopicPartition, proposal: &Proposal<'_>) -> Result<Vec<Delta>, CommandError> {
+        let (topic, partition) = self.known(tp)?;
+        let next = propose_isr(self, partition, topic.min_insync(), proposal)?;
+        let arrived = partition.is_moving() && !next.is_moving();
+        let mut deltas = vec![put(topic, tp, next)];
+        if arrived && self.rebalance.run.moving.contains_key(&tp) {
+            let mut run = self.rebalance.run.clone();
+            run.finished(tp);
+            deltas.push(Delta::Run(run));
         }
-        let new_disk = known.is_some_and(|m| m.incarnation != entry.incarnation);
-        let mut after = self.clone();
-        let mut deltas = vec![Delta::PutMember(id, entry)];
-        after.apply(&deltas[0]);
-        for (tp, _, partition) in self.partitions() {
-            let mut next = if new_disk { forget(&after, partition, id) } else { None };
-            // Whoever waited for this member may have a leader now.
-            let current = next.as_ref().unwrap_or(partition);
-            if current.leader.is_none()
-                && let Some(leader) = candidate(&after, current, None)
-            {
-                let mut led = current.clone();
-                elect(&mut led, Some(leader));
-                next = Some(led);
-            }
-            deltas.extend(next.map(|p| Delta::PutPartition(tp, p)));
-        }
-        deltas
+        Ok(deltas)
     }
 
-    fn fence(&self, id: MemberId) -> Vec<Delta> {
-        let Some(member) = self.members.get(&id).filter(|m| m.live) else { return Vec::new() };
-        let mut after = self.clone();
-        let mut deltas = vec![Delta::PutMember(id, Member { live: false, ..member.clone() })];
-        after.apply(&deltas[0]);
-        for (tp, topic, partition) in self.partitions() {
-            let next = without(&after, partition, id, topic.min_insync());
-            deltas.extend(next.map(|p| Delta::PutPartition(tp, p)));
-        }
-        deltas
+    /// A partition with another target.
+    pub(crate) fn reassigned(&self, tp: TopicPartition, target: &[MemberId]) -> Result<Delta, CommandError> {
+        let (topic, partition) = self.known(tp)?;
+        Ok(put(topic, tp, reassign(self, partition, target)?))
     }
 
     /// Uncordoned is also rested.
@@ -146,7 +124,7 @@ impl ClusterImage {
             return Err(CommandError::new(INVALID_REQUEST, message));
         }
         let Some(member) = self.members.get(&id) else { return Ok((Vec::new(), Outcome::Done)) };
-        Ok((vec![Delta::RemoveMember(id), Delta::Removed(id, member.incarnation)], Outcome::Done))
+        Ok((vec![Delta::RemoveMember(id), Delta::Removed(id, member.disk)], Outcome::Done))
     }
 
     fn elect_preferred(&self, tp: TopicPartition) -> Prepared {
@@ -167,4 +145,19 @@ impl ClusterImage {
         next.partition_epoch = PartitionEpoch(next.partition_epoch.0 + 1);
         Ok((vec![Delta::PutPartition(tp, next)], Outcome::Done))
     }
+}
+
+/// One partition as it is to be. If its number of replicas changes the default of min.insync.replicas, the whole topic follows.
+fn put(topic: &Topic, tp: TopicPartition, mut next: Partition) -> Delta {
+    let mut after = topic.clone();
+    if let Some(slot) = usize::try_from(tp.partition.0).ok().and_then(|i| after.partitions.get_mut(i)) {
+        *slot = next.clone();
+    }
+    let min_insync = after.min_insync();
+    if min_insync == topic.min_insync() {
+        next.normalize(min_insync);
+        return Delta::PutPartition(tp, next);
+    }
+    after.follow_min_insync(topic.min_insync());
+    Delta::PutTopic(after)
 }

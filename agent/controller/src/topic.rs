@@ -1,10 +1,11 @@
 //! Rules of topic names, defaults of topics.
 
+use streamkeeper_base::PartitionEpoch;
 use streamkeeper_base::limits::TOPIC_NAME_CHARS_MAX;
 
 use crate::command::CommandError;
 use crate::configs::MIN_INSYNC_OF_THREE;
-use crate::image::Topic;
+use crate::image::{Partition, Topic};
 
 const INVALID_TOPIC: i16 = 17;
 
@@ -42,13 +43,36 @@ impl Topic {
 
     /// What it is for topics that do not set it.
     pub fn default_min_insync(&self) -> usize {
-        let replicas =
-            self.partitions.iter().map(|p| p.replicas.len() - p.adding.len().min(p.replicas.len())).max();
-        if replicas.unwrap_or(1) >= 3 { MIN_INSYNC_OF_THREE } else { 1 }
+        // During a reassignment the smaller of what there is and what there will be.
+        let replicas = |p: &Partition| {
+            let stand = p.replicas.len() - p.adding.len().min(p.replicas.len());
+            stand.min(p.target().count())
+        };
+        if self.partitions.iter().map(replicas).max().unwrap_or(1) >= 3 { MIN_INSYNC_OF_THREE } else { 1 }
     }
 
     /// True if records of acks=all are flushed before they are acknowledged: always, unless the topic turns it off.
     pub fn is_flushed(&self) -> bool {
         true
+    }
+
+    /// Partitions from a number on are new: nothing is acknowledged in them yet.
+    pub(crate) fn begin_unacknowledged(&mut self, from: usize) {
+        let min_insync = self.min_insync();
+        for partition in self.partitions.iter_mut().skip(from) {
+            partition.flushed_by = partition.needed_insync(min_insync);
+        }
+    }
+
+    /// Lets every partition follow a change of min.insync.replicas. The new state's epoch fences what leaders propose by the old.
+    pub(crate) fn follow_min_insync(&mut self, before: usize) {
+        let min_insync = self.min_insync();
+        if min_insync == before {
+            return;
+        }
+        for partition in &mut self.partitions {
+            partition.normalize(min_insync);
+            partition.partition_epoch = PartitionEpoch(partition.partition_epoch.0 + 1);
+        }
     }
 }

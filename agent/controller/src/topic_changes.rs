@@ -41,7 +41,7 @@ impl ClusterImage {
         let factor = assignments.first().map_or(0, Vec::len);
         let partitions: Vec<Partition> = assignments.into_iter().map(|a| self.new_partition(a)).collect();
         let count = i32::try_from(partitions.len()).unwrap_or(i32::MAX);
-        let made = Topic {
+        let mut made = Topic {
             id: topic.id,
             name: topic.name.clone(),
             internal: topic.name.starts_with("__"),
@@ -52,6 +52,7 @@ impl ClusterImage {
                 .collect(),
             partitions,
         };
+        made.begin_unacknowledged(0);
         let replication_factor = i16::try_from(factor).unwrap_or(i16::MAX);
         Ok((
             vec![Delta::PutTopic(made)],
@@ -200,11 +201,13 @@ impl ClusterImage {
         };
         let mut next = Topic::clone(topic);
         next.partitions.extend(added.into_iter().map(|replicas| self.new_partition(replicas)));
+        next.begin_unacknowledged(current);
         Ok((vec![Delta::PutTopic(next)], Outcome::Done))
     }
 
     pub(crate) fn alter_configs(&self, name: &str, changes: &BTreeMap<String, Option<String>>) -> Prepared {
-        let mut topic = Topic::clone(self.named(name)?);
+        let before = self.named(name)?;
+        let mut topic = Topic::clone(before);
         for (key, value) in changes {
             match value {
                 Some(value) => {
@@ -216,6 +219,7 @@ impl ClusterImage {
                 }
             }
         }
+        topic.follow_min_insync(before.min_insync());
         Ok((vec![Delta::PutTopic(topic)], Outcome::Done))
     }
 

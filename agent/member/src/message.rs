@@ -113,4 +113,6 @@ pub struct Status {
     pub connections: usize,
     /// Sessions in the ensemble.
     pub sessions: Vec<SessionId>,
+    /// Partitions without a leader, and why: a sentence each, the first few.
+    pub leaderless: Vec<String>,
 }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use streamkeeper_base::plant::{Plant, is_planted};
-use streamkeeper_base::{Address, ClusterId, Incarnation, Instant, MemberId, Random};
+use streamkeeper_base::{Address, ClusterId, DiskId, Incarnation, Instant, MemberId, Random};
 use streamkeeper_controller::ClusterImage;
 use streamkeeper_storage::disk::Disk;
+use streamkeeper_storage::partition_log::Boot;
 use streamkeeper_storage::snapshot_file;
 use streamkeeper_storage::superblock::{self, Superblock};
 use streamkeeper_storage::wal::{Replayed, Wal, WalOptions};
@@ -61,7 +62,7 @@ pub struct OpenConfig {
 
 /// A member ready to run.
 pub struct Opened {
-    /// Its disk's identity.
+    /// Its data directory since the last unclean restart.
     pub incarnation: Incarnation,
     /// Its coordination.
     pub coordination: Coordination,
@@ -69,8 +70,8 @@ pub struct Opened {
     pub committer: Committer,
     /// The broker's records, in order.
     pub broker_records: Vec<Replayed>,
-    /// True if the page cache survived since the last run, so that only the process died.
-    pub same_boot: bool,
+    /// The start of the kernel: what logs of an earlier one hold must be checked.
+    pub boot: Boot,
     /// What was noticed and repaired.
     pub notes: Vec<String>,
     superblock: Superblock,
@@ -129,9 +130,11 @@ pub fn open(
         .as_ref()
         .filter(|_| same_boot || is_planted(Plant::UncleanCounts))
         .map_or_else(|| Incarnation(random.bytes16()), |(s, _)| s.incarnation);
+    let disk_id = stored.as_ref().map_or_else(|| DiskId(random.bytes16()), |(s, _)| s.disk);
     let superblock = Superblock {
         cluster,
         member: config.member,
+        disk: disk_id,
         incarnation,
         boot_id: config.boot_id.clone(),
         clean: false,
@@ -151,6 +154,7 @@ pub fn open(
     let session_key = std::array::from_fn(|_| random.next_u64() as u8);
     let machine = Config {
         member: config.member,
+        disk: disk_id,
         incarnation,
         address: config.address.clone(),
         zookeeper: config.zookeeper.clone(),
@@ -167,7 +171,7 @@ pub fn open(
         coordination,
         committer: Committer::new(wal, positions.into_iter()),
         broker_records,
-        same_boot,
+        boot: Boot::of(&config.boot_id),
         notes,
         superblock,
         generation,

@@ -10,6 +10,9 @@ pub const PARTITION_TRUNCATE: u8 = 3;
 /// A partition left this member with its files: what was written about it before is void.
 pub const PARTITION_GONE: u8 = 4;
 
+/// A partition's log has everything on disk that a term began with.
+pub const PARTITION_SETTLED: u8 = 5;
+
 /// Which machine a record belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
@@ -23,7 +26,7 @@ pub enum Owner {
 pub fn owner(kind: u8) -> Option<Owner> {
     match kind {
         ZAB => Some(Owner::Coordination),
-        PARTITION_APPEND | PARTITION_TRUNCATE | PARTITION_GONE => Some(Owner::Broker),
+        PARTITION_APPEND | PARTITION_TRUNCATE | PARTITION_GONE | PARTITION_SETTLED => Some(Owner::Broker),
         _ => None,
     }
 }

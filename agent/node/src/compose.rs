@@ -185,7 +185,7 @@ fn run_threads(
     let (to_coordination, coordination_queue) = unbounded_channel();
     let (to_broker, broker_queue) = unbounded_channel();
     let (accepted, replication_links) = unbounded_channel();
-    let logs = replay(disk, &config.data_dir, opened.same_boot, &opened.broker_records)?;
+    let logs = replay(disk, &config.data_dir, opened.boot, &opened.broker_records)?;
     let machine =
         Broker::new(broker_config(config, opened.incarnation), disk.clone(), logs, clock.read().now);
     let (commit, threads) = commit::start(opened.committer, completions(&to_coordination, &to_broker))?;

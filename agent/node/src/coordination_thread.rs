@@ -102,6 +102,7 @@ impl CoordinationThread {
                 to_broker: self.to_broker,
                 identified: self.identified,
                 services: self.services,
+                leaderless: Vec::new(),
             }
             .into_tell(),
             write_snapshot: snapshot_writer(self.disk, self.data, self.remote_sender.clone()),
@@ -132,6 +133,8 @@ struct Routes {
     to_broker: ToBrokerHub,
     identified: Box<dyn FnMut(ClusterId) + Send>,
     services: Option<Facing>,
+    /// Partitions without a leader, as they were told last.
+    leaderless: Vec<String>,
 }
 
 impl Routes {
@@ -156,9 +159,13 @@ impl Routes {
             FromCoordination::Image(_) | FromCoordination::Answered { asker: Asker::Broker, .. } => {
                 self.tell_broker(notice);
             }
-            FromCoordination::Answered { asker: Asker::Control, .. }
-            | FromCoordination::Surveyed { .. }
-            | FromCoordination::Status(_) => {}
+            FromCoordination::Status(status) => {
+                status.leaderless.iter().filter(|why| !self.leaderless.contains(why)).for_each(|why| {
+                    tracing::warn!("{why}");
+                });
+                self.leaderless.clone_from(&status.leaderless);
+            }
+            FromCoordination::Answered { asker: Asker::Control, .. } | FromCoordination::Surveyed { .. } => {}
         }
     }
 

@@ -6,25 +6,27 @@ use streamkeeper_base::{MemberId, Offset};
 
 use crate::high_watermark::Progress;
 use crate::message::Message;
-use crate::partition::{Action, LogView, Partition, Role};
+use crate::partition::{Action, Following, LogView, Partition, Role};
 
 impl Partition {
     fn follows(&self, from: MemberId) -> bool {
-        matches!(self.role, Role::Following) && self.assignment.leader == Some(from)
+        matches!(self.role, Role::Following(_)) && self.assignment.leader == Some(from)
     }
 
-    pub(crate) fn hello(&mut self, from: MemberId, log: &dyn LogView) {
+    pub(crate) fn hello(&mut self, from: MemberId, epoch_start: Offset, log: &dyn LogView) {
         if !self.follows(from) {
             return;
         }
+        self.role = Role::Following(Following { epoch_start, synced: false });
         self.own.received = log.end();
+        let counted = self.counted();
         let message = Message::Position {
             leader_epoch: self.assignment.leader_epoch,
             epochs: log.epochs(),
             end: log.end(),
-            durable: self.own.durable,
+            durable: counted.durable,
         };
-        self.reported = self.own;
+        self.reported = counted;
         self.out.push(Action::Send { to: from, message });
     }
 
@@ -33,6 +35,7 @@ impl Partition {
         if !self.follows(from) || (!restart && to > log.end()) {
             return;
         }
+        self.synced();
         if restart {
             self.durable.restart(to);
         } else {
@@ -65,6 +68,7 @@ impl Partition {
             self.own.received = end;
             self.out.push(Action::Append { at, batches });
         }
+        self.synced();
         if log_start > log.start() && log_start <= self.own.received {
             self.out.push(Action::MoveLogStart(log_start));
         }
@@ -76,18 +80,25 @@ impl Partition {
         self.report_progress();
     }
 
+    /// The leader answered with what it knows of this log: it compared it with its own.
+    fn synced(&mut self) {
+        if let Role::Following(following) = &mut self.role {
+            following.synced = true;
+        }
+    }
+
     pub(crate) fn report_progress(&mut self) {
-        let Some(leader) = self.assignment.leader.filter(|_| matches!(self.role, Role::Following)) else {
-            return;
-        };
-        if self.reported == self.own {
+        let is_following = matches!(self.role, Role::Following(_));
+        let Some(leader) = self.assignment.leader.filter(|_| is_following) else { return };
+        let counted = self.counted();
+        if self.reported == counted {
             return;
         }
-        self.reported = self.own;
+        self.reported = counted;
         let message = Message::Progress {
             leader_epoch: self.assignment.leader_epoch,
-            received: self.own.received,
-            durable: self.own.durable,
+            received: counted.received,
+            durable: counted.durable,
         };
         self.out.push(Action::Send { to: leader, message });
     }

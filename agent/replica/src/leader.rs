@@ -9,7 +9,7 @@ use streamkeeper_base::{Instant, LeaderEpoch, MemberId, Offset, PartitionEpoch};
 
 use crate::high_watermark::{Progress, high_watermark};
 use crate::message::Message;
-use crate::partition::{Action, LogView, Partition, ProduceError, RequestId, Role};
+use crate::partition::{Action, Assignment, LogView, Partition, ProduceError, RequestId, Role};
 
 /// A proposal that is not answered is made anew after this time.
 const PROPOSAL_PATIENCE: Duration = Duration::from_millis(500);
@@ -48,12 +48,32 @@ pub(crate) struct Leader {
     followers: BTreeMap<MemberId, Follower>,
     waiting: VecDeque<(Offset, RequestId, Instant)>,
     /// What was proposed: members of it count before it is committed (KIP-497).
-    pub(crate) proposed: Option<(Vec<MemberId>, PartitionEpoch, Instant)>,
+    pub(crate) proposed: Option<Proposed>,
+    /// What the whole ISR must have flushed before the controller is told that it has.
+    awaits_flush: Option<Offset>,
+}
+
+/// An ISR that the controller was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Proposed {
+    pub(crate) isr: Vec<MemberId>,
+    against: PartitionEpoch,
+    at: Instant,
+    flushed: bool,
+    /// The first and the last attempt, and how many were refused.
+    attempts: (u64, u64),
+    refused: u64,
 }
 
 impl Leader {
     pub(crate) fn new(epoch_start: Offset, _now: Instant) -> Self {
-        Self { epoch_start, followers: BTreeMap::new(), waiting: VecDeque::new(), proposed: None }
+        Self {
+            epoch_start,
+            followers: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            proposed: None,
+            awaits_flush: None,
+        }
     }
 }
 
@@ -67,7 +87,7 @@ impl Partition {
     fn greet(&mut self, id: MemberId) {
         let linked = self.links.contains(&id);
         let now = self.now;
-        let leader_epoch = self.assignment.leader_epoch;
+        let (leader_epoch, partition_epoch) = (self.assignment.leader_epoch, self.assignment.partition_epoch);
         let Role::Leading(leader) = &mut self.role else { return };
         let known = leader.followers.remove(&id);
         let caught_up = known.map_or(now, |f| f.caught_up);
@@ -80,7 +100,8 @@ impl Partition {
         };
         leader.followers.insert(id, follower);
         if linked {
-            self.out.push(Action::Send { to: id, message: Message::Hello { leader_epoch } });
+            let message = Message::Hello { leader_epoch, partition_epoch, epoch_start: leader.epoch_start };
+            self.out.push(Action::Send { to: id, message });
         }
     }
 
@@ -245,38 +266,42 @@ impl Partition {
             return members;
         }
         if let Role::Leading(leader) = &self.role
-            && let Some((proposed, _, _)) = &leader.proposed
+            && let Some(proposed) = &leader.proposed
         {
-            members.extend(proposed.iter().filter(|id| !self.assignment.isr.contains(id)));
+            members.extend(proposed.isr.iter().filter(|id| !self.assignment.isr.contains(id)));
         }
         members
     }
 
-    /// What a replica has, as far as this leader knows.
+    /// What a replica has, as far as this leader knows, and of it on disk what counts in this term.
     pub(crate) fn progress_of(&self, id: MemberId) -> Progress {
         match &self.role {
-            _ if id == self.id => self.own,
+            Role::Leading(_) if id == self.id => self.counted(),
             Role::Leading(leader) => leader.followers.get(&id).map_or(Progress::default(), |f| f.progress),
-            Role::Idle | Role::Following => Progress::default(),
+            Role::Following(_) | Role::Idle => Progress::default(),
         }
     }
 
-    pub(crate) fn advance(&mut self) {
-        let progress: Vec<Progress> = self
-            .maximal_isr()
-            .into_iter()
-            .map(|id| {
-                let known = self.progress_of(id);
-                // A disk that may leave with its replica stands behind nothing.
-                let durable = if self.disk_counts(id) { known.durable } else { Offset::ZERO };
-                Progress { durable, ..known }
-            })
-            .collect();
-        let Role::Leading(leader) = &mut self.role else { return };
-        let Some(reached) = high_watermark(&progress, self.assignment.min_insync) else { return };
-        if reached <= self.high_watermark {
-            return;
+    /// What may be acknowledged now; `None` if nothing may.
+    fn reached(&self) -> Option<Offset> {
+        let Assignment { isr, min_insync, .. } = &self.assignment;
+        if isr.len() < *min_insync {
+            // Those who left may be electable still (KIP-966): members that are only proposed do not make up for them.
+            return None;
         }
+        let progress = self.maximal_isr().into_iter().map(|id| {
+            let known = self.progress_of(id);
+            // A disk that may leave with its replica stands behind nothing.
+            let durable = if self.disk_counts(id) { known.durable } else { Offset::ZERO };
+            Progress { durable, ..known }
+        });
+        high_watermark(&progress.collect::<Vec<_>>(), *min_insync)
+    }
+
+    pub(crate) fn advance(&mut self) {
+        self.propose_flushed();
+        let Some(reached) = self.reached().filter(|reached| *reached > self.high_watermark) else { return };
+        let Role::Leading(leader) = &mut self.role else { return };
         self.high_watermark = reached;
         while let Some((end, request, _)) = leader.waiting.front().copied() {
             if end > reached {
@@ -325,41 +350,95 @@ impl Partition {
         }
     }
 
-    pub(crate) fn propose(&mut self, isr: Vec<MemberId>) {
+    pub(crate) fn propose(&mut self, isr: Vec<MemberId>, flushed: bool) {
+        let (leader_epoch, partition_epoch) = (self.assignment.leader_epoch, self.assignment.partition_epoch);
+        let at = self.now;
+        let Role::Leading(leader) = &mut self.role else { return };
+        self.proposals += 1;
+        let number = self.proposals;
+        let attempts = (number, number);
+        let proposed =
+            Proposed { isr: isr.clone(), against: partition_epoch, at, flushed, attempts, refused: 0 };
+        leader.proposed = Some(proposed);
+        self.out.push(Action::ProposeIsr { isr, leader_epoch, partition_epoch, flushed, number });
+    }
+
+    /// The same proposal again: its members count meanwhile, whatever became of the first.
+    fn propose_again(&mut self) {
         let (leader_epoch, partition_epoch) = (self.assignment.leader_epoch, self.assignment.partition_epoch);
         let now = self.now;
         let Role::Leading(leader) = &mut self.role else { return };
-        leader.proposed = Some((isr.clone(), partition_epoch, now));
-        self.out.push(Action::ProposeIsr { isr, leader_epoch, partition_epoch });
+        let Some(proposed) = &mut leader.proposed else { return };
+        self.proposals += 1;
+        let number = self.proposals;
+        (proposed.at, proposed.attempts.1) = (now, number);
+        let (isr, flushed) = (proposed.isr.clone(), proposed.flushed);
+        self.out.push(Action::ProposeIsr { isr, leader_epoch, partition_epoch, flushed, number });
     }
 
-    pub(crate) fn proposal_failed(&mut self) {
-        // The pending members go on counting until the image or the patience says otherwise.
+    /// The controller waits for everything acknowledged to be on the disks of the whole ISR. What is acknowledged from now on follows
+    /// the state as it is, so what was acknowledged before is what must be flushed: up to the high watermark, or what the term
+    /// began with.
+    pub(crate) fn await_flush(&mut self) {
+        let (high_watermark, wants_flush) = (self.high_watermark, self.assignment.wants_flush);
+        if let Role::Leading(leader) = &mut self.role {
+            leader.awaits_flush = wants_flush.then_some(leader.epoch_start.max(high_watermark));
+        }
+    }
+
+    fn propose_flushed(&mut self) {
+        let Role::Leading(leader) = &self.role else { return };
+        let Some(to) = leader.awaits_flush.filter(|_| leader.proposed.is_none()) else { return };
+        if self.assignment.isr.iter().all(|id| self.progress_of(*id).durable >= to) {
+            self.propose(self.assignment.isr.clone(), true);
+        }
+    }
+
+    /// Proposed members go on counting until it is certain that no attempt can have its effect any more: an answer that was lost may
+    /// have been a yes.
+    pub(crate) fn proposal_refused(&mut self, number: u64) {
+        let Role::Leading(leader) = &mut self.role else { return };
+        let Some(proposed) = &mut leader.proposed else { return };
+        let (first, last) = proposed.attempts;
+        if number >= first {
+            proposed.refused += 1;
+            if proposed.refused == last - first + 1 {
+                leader.proposed = None;
+                self.advance();
+            }
+        }
     }
 
     /// The controller changed the partition within the term.
-    pub(crate) fn isr_changed(&mut self) {
+    pub(crate) fn isr_changed(&mut self, before: PartitionEpoch) {
         let partition_epoch = self.assignment.partition_epoch;
         let replicas = self.assignment.replicas.clone();
+        // Between states that this leader saw, one that is not in sync may have been removed and added again, without its log.
+        let missed = partition_epoch.0 > before.0 + 1;
+        let isr = self.assignment.isr.clone();
         let Role::Leading(leader) = &mut self.role else { return };
-        if leader.proposed.as_ref().is_some_and(|(_, against, _)| *against < partition_epoch) {
+        if leader.proposed.as_ref().is_some_and(|proposed| proposed.against < partition_epoch) {
             leader.proposed = None;
         }
-        leader.followers.retain(|id, _| replicas.contains(id));
+        leader.followers.retain(|id, _| replicas.contains(id) && (!missed || isr.contains(id)));
         let missing: Vec<MemberId> =
             replicas.into_iter().filter(|id| *id != self.id && !leader.followers.contains_key(id)).collect();
         missing.into_iter().for_each(|id| self.greet(id));
+        self.await_flush();
         self.advance();
     }
 
     /// A greeting reaches nobody while the follower has not opened the partition.
     fn greet_again(&mut self) {
-        let (now, leader_epoch) = (self.now, self.assignment.leader_epoch);
+        let now = self.now;
+        let (leader_epoch, partition_epoch) = (self.assignment.leader_epoch, self.assignment.partition_epoch);
         let Role::Leading(leader) = &mut self.role else { return };
+        let epoch_start = leader.epoch_start;
         for (id, follower) in &mut leader.followers {
             if follower.linked && !follower.synced && now.since(follower.greeted) >= GREETING_PATIENCE {
                 follower.greeted = now;
-                self.out.push(Action::Send { to: *id, message: Message::Hello { leader_epoch } });
+                let message = Message::Hello { leader_epoch, partition_epoch, epoch_start };
+                self.out.push(Action::Send { to: *id, message });
             }
         }
     }
@@ -375,12 +454,8 @@ impl Partition {
             leader.waiting.pop_front();
             self.out.push(Action::Reply { request, result: Err(ProduceError::TimedOut) });
         }
-        if let Some((isr, _, since)) = &leader.proposed
-            && now.since(*since) > PROPOSAL_PATIENCE
-        {
-            // The same proposal again: its members count meanwhile, whatever became of the first.
-            let isr = isr.clone();
-            self.propose(isr);
+        if leader.proposed.as_ref().is_some_and(|proposed| now.since(proposed.at) > PROPOSAL_PATIENCE) {
+            self.propose_again();
             return self.tell_high_watermark();
         }
         let end = self.own.received;

@@ -11,6 +11,7 @@ pub mod message;
 mod partition;
 pub mod producer_state;
 mod reassignment;
+mod settling;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use streamkeeper_base::codec::{Get, Malformed, put_list};
-use streamkeeper_base::{LeaderEpoch, Offset};
+use streamkeeper_base::{LeaderEpoch, Offset, PartitionEpoch};
 
 /// What is said about one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,10 @@ pub enum Message {
     Hello {
         /// The term.
         leader_epoch: LeaderEpoch,
+        /// The state that the leader saw: a follower that has not seen it may still hold a log that it must drop.
+        partition_epoch: PartitionEpoch,
+        /// Where the leader's log ended when the term began.
+        epoch_start: Offset,
     },
     /// Follower to leader: where each epoch begins in its log, and where the log begins and ends.
     Position {
@@ -20,7 +24,7 @@ pub enum Message {
         epochs: Vec<(LeaderEpoch, Offset)>,
         /// The end.
         end: Offset,
-        /// What is flushed.
+        /// What is flushed and counts in the term.
         durable: Offset,
     },
     /// Leader to follower: cut the log there before anything else.
@@ -51,7 +55,7 @@ pub enum Message {
         leader_epoch: LeaderEpoch,
         /// Written.
         received: Offset,
-        /// Flushed.
+        /// Flushed; 0 before the follower has everything on disk that the term began with.
         durable: Offset,
     },
 }
@@ -60,7 +64,7 @@ impl Message {
     /// The term the message belongs to.
     pub fn leader_epoch(&self) -> LeaderEpoch {
         match self {
-            Self::Hello { leader_epoch }
+            Self::Hello { leader_epoch, .. }
             | Self::Position { leader_epoch, .. }
             | Self::Truncate { leader_epoch, .. }
             | Self::Append { leader_epoch, .. }
@@ -73,7 +77,11 @@ impl Message {
         let mut out = BytesMut::with_capacity(64);
         out.put_slice(prefix);
         match self {
-            Self::Hello { leader_epoch } => put(&mut out, 1, *leader_epoch),
+            Self::Hello { leader_epoch, partition_epoch, epoch_start } => {
+                put(&mut out, 1, *leader_epoch);
+                out.put_i32(partition_epoch.0);
+                out.put_i64(epoch_start.0);
+            }
             Self::Position { leader_epoch, epochs, end, durable } => {
                 put(&mut out, 2, *leader_epoch);
                 put_list(&mut out, epochs.iter(), |out, (epoch, start)| {
@@ -117,7 +125,10 @@ impl Message {
         let tag = get.u8()?;
         let leader_epoch = LeaderEpoch(get.i32()?);
         let message = match tag {
-            1 => Self::Hello { leader_epoch },
+            1 => {
+                let partition_epoch = PartitionEpoch(get.i32()?);
+                Self::Hello { leader_epoch, partition_epoch, epoch_start: Offset(get.i64()?) }
+            }
             2 => Self::Position {
                 leader_epoch,
                 epochs: get.list(|g| Ok((LeaderEpoch(g.i32()?), Offset(g.i64()?))))?,

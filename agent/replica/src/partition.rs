@@ -13,6 +13,7 @@ use crate::durable_end::DurableEnd;
 use crate::high_watermark::Progress;
 use crate::leader::Leader;
 use crate::message::Message;
+use crate::settling::Settling;
 
 /// A producer's request, as the owner numbers it.
 pub type RequestId = u64;
@@ -34,8 +35,10 @@ pub struct Assignment {
     pub adding: Vec<MemberId>,
     /// Replicas that leave, with their files, once the added ones are in sync.
     pub removing: Vec<MemberId>,
-    /// How many must have a record on disk before it is acknowledged.
+    /// How many must be in sync, and have a record on disk, before it is acknowledged.
     pub min_insync: usize,
+    /// The controller waits for the word that everything acknowledged is on the disks of the whole ISR.
+    pub wants_flush: bool,
 }
 
 /// What can happen to a replica. Read with [`Action`]: together they are the protocol.
@@ -58,6 +61,8 @@ pub enum Event {
     Persisted(Durable<Offset>),
     /// The write-ahead log holds the records from the first offset up to the second.
     Logged(Durable<(Offset, Offset)>),
+    /// The note of [`Action::Settle`] is durable.
+    Settled(Durable<LeaderEpoch>),
     /// A peer said something about this partition.
     Received {
         /// Who.
@@ -71,8 +76,11 @@ pub enum Event {
     FollowerDown(MemberId),
     /// The controller decided.
     Assigned(Assignment),
-    /// An ISR proposal was refused; the next image says why.
-    ProposalFailed,
+    /// The controller refused an ISR proposal and changed nothing.
+    ProposalRefused {
+        /// As [`Action::ProposeIsr`] numbered it.
+        number: u64,
+    },
     /// Time passed.
     Tick,
 }
@@ -134,7 +142,13 @@ pub enum Action {
         leader_epoch: LeaderEpoch,
         /// The state it is proposed against.
         partition_epoch: PartitionEpoch,
+        /// Everything acknowledged is on the disks of this ISR.
+        flushed: bool,
+        /// For [`Event::ProposalRefused`].
+        number: u64,
     },
+    /// Note, durably, that this log has everything on disk that a term began with; then [`Event::Settled`].
+    Settle(LeaderEpoch),
     /// Consumers may see more.
     HighWatermark(Offset),
     /// A term begins: this replica leads (true) or follows.
@@ -160,7 +174,16 @@ pub(crate) enum Role {
     /// No leader, or none that this replica knows of.
     Idle,
     Leading(Leader),
-    Following,
+    Following(Following),
+}
+
+/// A follower's view of its leader's term.
+#[derive(Debug, Default)]
+pub(crate) struct Following {
+    /// Where the leader's log ended when the term began.
+    pub(crate) epoch_start: Offset,
+    /// The log was compared with the leader's since its last greeting: it is a part of it.
+    pub(crate) synced: bool,
 }
 
 /// One replica of one partition.
@@ -171,17 +194,28 @@ pub struct Partition {
     pub(crate) role: Role,
     pub(crate) own: Progress,
     pub(crate) durable: DurableEnd,
+    pub(crate) settling: Settling,
+    /// ISR proposals made so far.
+    pub(crate) proposals: u64,
     pub(crate) high_watermark: Offset,
     pub(crate) now: Instant,
     pub(crate) lag_max: Duration,
     pub(crate) links: Vec<MemberId>,
     pub(crate) reported: Progress,
+    /// A greeting by a leader whose state this replica has not seen yet.
+    pub(crate) early: Option<(MemberId, Message)>,
     pub(crate) out: Vec<Action>,
 }
 
 impl Partition {
-    /// A replica with what its log holds: `end` received, `durable` of it flushed, `high_watermark` known from before.
-    pub fn new(id: MemberId, log: &dyn LogView, durable: Offset, lag_max: Duration) -> Self {
+    /// A replica with what its log holds: its end received, everything below `durable` flushed, and the last term it settled into.
+    pub fn new(
+        id: MemberId,
+        log: &dyn LogView,
+        durable: Offset,
+        settled: Option<LeaderEpoch>,
+        lag_max: Duration,
+    ) -> Self {
         let end = log.end();
         Self {
             id,
@@ -189,11 +223,14 @@ impl Partition {
             role: Role::Idle,
             own: Progress { received: end, durable: durable.min(end) },
             durable: DurableEnd::new(durable.min(end)),
+            settling: Settling::new(settled.unwrap_or(LeaderEpoch(-1))),
             high_watermark: log.start(),
             now: Instant::ZERO,
             lag_max,
+            proposals: 0,
             links: Vec::new(),
             reported: Progress::default(),
+            early: None,
             out: Vec::new(),
         }
     }
@@ -215,13 +252,15 @@ impl Partition {
                 self.durable.logged(from, to);
                 self.persisted();
             }
+            Event::Settled(term) => self.settled(term),
             Event::Received { from, message } => self.received(from, message, log),
             Event::FollowerUp(member) => self.follower_up(member),
             Event::FollowerDown(member) => self.follower_down(member),
             Event::Assigned(assignment) => self.assigned(assignment, log),
-            Event::ProposalFailed => self.proposal_failed(),
+            Event::ProposalRefused { number } => self.proposal_refused(number),
             Event::Tick => self.tick(),
         }
+        self.settle();
         self.check(log);
         std::mem::swap(&mut self.out, out);
     }
@@ -244,7 +283,7 @@ impl Partition {
                 let is_proved = self.high_watermark >= leader.epoch_start;
                 (is_proved || is_planted(Plant::UnprovedHighWatermark)).then_some(self.high_watermark)
             }
-            Role::Idle | Role::Following => None,
+            Role::Idle | Role::Following(_) => None,
         }
     }
 
@@ -268,24 +307,41 @@ impl Partition {
         let term_changed =
             old.leader_epoch != self.assignment.leader_epoch || old.leader != self.assignment.leader;
         if !term_changed {
-            return self.isr_changed();
+            self.isr_changed(old.partition_epoch);
+            return self.hear_early(log);
         }
         self.give_up_leading();
         self.own.received = log.end();
         self.role = match self.assignment.leader {
             Some(id) if id == self.id => Role::Leading(Leader::new(log.end(), self.now)),
-            Some(_) => Role::Following,
+            Some(_) => Role::Following(Following::default()),
             None => Role::Idle,
         };
         self.reported = Progress::default();
         self.out.push(Action::Role { leads: self.leads() });
         if self.leads() {
             self.greet_followers();
+            self.await_flush();
             self.advance();
+        }
+        self.hear_early(log);
+    }
+
+    /// A greeting may have been faster than the controller's news.
+    fn hear_early(&mut self, log: &dyn LogView) {
+        if let Some((from, message)) = self.early.take() {
+            self.received(from, message, log);
         }
     }
 
     fn received(&mut self, from: MemberId, message: Message, log: &dyn LogView) {
+        if let Message::Hello { leader_epoch, partition_epoch, .. } = &message {
+            let known = (self.assignment.leader_epoch, self.assignment.partition_epoch);
+            if (*leader_epoch, *partition_epoch) > known {
+                self.early = Some((from, message));
+                return;
+            }
+        }
         if message.leader_epoch() != self.assignment.leader_epoch {
             // Another term: the controller's news is on its way here or there.
             return;
@@ -293,7 +349,7 @@ impl Partition {
         match message {
             Message::Position { epochs, end, durable, .. } => self.position(from, &epochs, end, durable, log),
             Message::Progress { received, durable, .. } => self.follower_progress(from, received, durable),
-            Message::Hello { .. } => self.hello(from, log),
+            Message::Hello { epoch_start, .. } => self.hello(from, epoch_start, log),
             Message::Truncate { to, restart, .. } => self.told_to_truncate(from, to, restart, log),
             Message::Append { at, batches, high_watermark, log_start, .. } => {
                 self.told_to_append(from, at, batches, high_watermark, log_start, log);
@@ -305,7 +361,7 @@ impl Partition {
         self.own.durable = self.durable.end().min(self.own.received);
         match self.role {
             Role::Leading(_) => self.advance(),
-            Role::Following => self.report_progress(),
+            Role::Following(_) => self.report_progress(),
             Role::Idle => {}
         }
     }

@@ -13,8 +13,9 @@ impl Partition {
     /// cancellation that this leader has not heard of; one that leaves may be gone as soon as the end of the move was proposed.
     pub(crate) fn disk_counts(&self, id: MemberId) -> bool {
         let Role::Leading(leader) = &self.role else { return false };
-        let ends = leader.proposed.as_ref().is_some_and(|(isr, _, _)| self.ends_move(isr));
-        !self.assignment.adding.contains(&id) && !(ends && self.assignment.removing.contains(&id))
+        let ends = leader.proposed.as_ref().is_some_and(|proposed| self.ends_move(&proposed.isr));
+        let may_go = self.assignment.adding.contains(&id) || (ends && self.assignment.removing.contains(&id));
+        !may_go
     }
 
     /// True if the controller ends the reassignment with this ISR.
@@ -30,7 +31,7 @@ impl Partition {
             return;
         }
         if !self.ends_move(&isr) && isr != self.assignment.isr {
-            self.propose(isr);
+            self.propose(isr, false);
         }
     }
 
@@ -51,7 +52,7 @@ impl Partition {
         let held = high_watermark(&progress, self.assignment.min_insync);
         let can_end = self.ends_move(&staying) && held.is_some_and(|held| held >= acknowledged);
         if can_end {
-            self.propose(staying);
+            self.propose(staying, false);
         }
         can_end
     }

@@ -43,6 +43,15 @@ impl LogView for Log {
     }
 }
 
+/// A batch of one record.
+fn batch(offset: i64) -> Bytes {
+    let mut bytes = vec![0; 61];
+    bytes[8..12].copy_from_slice(&49_i32.to_be_bytes());
+    bytes[16] = 2;
+    streamkeeper_base::batch::assign(&mut bytes, Offset(offset), LeaderEpoch(1));
+    bytes.into()
+}
+
 fn m(id: i32) -> MemberId {
     MemberId(id)
 }
@@ -59,6 +68,15 @@ fn assignment(leader: i32, epoch: i32, isr: &[i32]) -> Assignment {
     }
 }
 
+fn hello(term: i32, start: i64) -> Message {
+    let (leader_epoch, partition_epoch) = (LeaderEpoch(term), PartitionEpoch(0));
+    Message::Hello { leader_epoch, partition_epoch, epoch_start: Offset(start) }
+}
+
+fn settled(term: i32) -> Event {
+    Event::Settled(Durable::flushed(LeaderEpoch(term)))
+}
+
 fn at(ms: u64) -> Instant {
     Instant::from_micros(ms * 1000)
 }
@@ -70,7 +88,7 @@ fn step(p: &mut Partition, ms: u64, event: Event, end: i64) -> Vec<Action> {
 }
 
 fn partition(id: i32) -> Partition {
-    Partition::new(m(id), &Log(0), Offset::ZERO, Duration::from_secs(1))
+    Partition::new(m(id), &Log(0), Offset::ZERO, None, Duration::from_secs(1))
 }
 
 fn from(id: i32, message: Message) -> Event {
@@ -84,6 +102,8 @@ fn leader() -> Partition {
     step(&mut p, 0, Event::FollowerUp(m(2)), 0);
     let out = step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1, 2])), 0);
     assert_eq!(out[0], Action::Role { leads: true });
+    assert!(out.contains(&Action::Settle(LeaderEpoch(1))), "{out:?}");
+    step(&mut p, 0, settled(1), 0);
     for id in [1, 2] {
         let position = Message::Position {
             leader_epoch: LeaderEpoch(1),
@@ -154,6 +174,8 @@ fn a_lagging_follower_is_proposed_out_and_back_in() {
         isr: vec![m(0), m(1)],
         leader_epoch: LeaderEpoch(1),
         partition_epoch: PartitionEpoch(0),
+        flushed: false,
+        number: 1,
     };
     assert!(out.contains(&proposal), "{out:?}");
     assert_eq!(replies(&out), [], "until it is committed the old ISR counts");
@@ -196,9 +218,10 @@ fn losing_the_lead_answers_who_waits() {
 
 #[test] // rule 18: a new leader shows nothing before its high watermark is proved
 fn a_new_leader_proves_its_high_watermark() {
-    let mut p = Partition::new(m(0), &Log(5), Offset(5), Duration::from_secs(1));
+    let mut p = Partition::new(m(0), &Log(5), Offset(5), None, Duration::from_secs(1));
     step(&mut p, 0, Event::FollowerUp(m(1)), 5);
     step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1])), 5);
+    step(&mut p, 0, settled(1), 5);
     assert_eq!(p.visible_end(), None);
     let position = Message::Position {
         leader_epoch: LeaderEpoch(1),
@@ -212,9 +235,9 @@ fn a_new_leader_proves_its_high_watermark() {
 
 #[test]
 fn a_follower_cuts_first_then_appends_and_reports() {
-    let mut p = Partition::new(m(1), &Log(5), Offset(4), Duration::from_secs(1));
+    let mut p = Partition::new(m(1), &Log(5), Offset(4), None, Duration::from_secs(1));
     step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1, 2])), 5);
-    let out = step(&mut p, 0, from(0, Message::Hello { leader_epoch: LeaderEpoch(1) }), 5);
+    let out = step(&mut p, 0, from(0, hello(1, 5)), 5);
     assert!(
         matches!(&out[..], [Action::Send { message: Message::Position { end: Offset(5), .. }, .. }]),
         "{out:?}"
@@ -232,7 +255,7 @@ fn a_greeting_that_reached_nobody_is_repeated() {
     let mut p = partition(0);
     step(&mut p, 0, Event::FollowerUp(m(1)), 0);
     step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1])), 0);
-    let hello = Action::Send { to: m(1), message: Message::Hello { leader_epoch: LeaderEpoch(1) } };
+    let hello = Action::Send { to: m(1), message: hello(1, 0) };
     assert!(!step(&mut p, 50, Event::Tick, 0).contains(&hello));
     assert!(step(&mut p, 150, Event::Tick, 0).contains(&hello));
     let position = |end| Message::Position {
@@ -292,4 +315,173 @@ fn a_move_ends_when_the_disks_that_stay_hold_what_was_acknowledged() {
         ..assignment(0, 1, &[0, 2])
     };
     assert_eq!(replies(&step(&mut p, 9, Event::Assigned(ended), 2)), [(8, Ok(()))]);
+}
+
+fn proposals(actions: &[Action]) -> Vec<(Vec<i32>, bool, u64)> {
+    let proposal = |action: &Action| match action {
+        Action::ProposeIsr { isr, flushed, number, .. } => {
+            Some((isr.iter().map(|id| id.0).collect(), *flushed, *number))
+        }
+        _ => None,
+    };
+    actions.iter().filter_map(proposal).collect()
+}
+
+#[test] // Raft's figure 8: what an earlier leader wrote alone must not look later than what was acknowledged since
+fn a_replica_counts_once_it_has_everything_on_disk_that_the_term_began_with() {
+    let mut p = Partition::new(m(1), &Log(3), Offset(3), Some(LeaderEpoch(0)), Duration::from_secs(1));
+    step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1, 2])), 3);
+    let out = step(&mut p, 0, from(0, hello(1, 4)), 3);
+    let position = |a: &Action| match a {
+        Action::Send { message: Message::Position { end, durable, .. }, .. } => Some((end.0, durable.0)),
+        _ => None,
+    };
+    assert_eq!(out.iter().find_map(position), Some((3, 0)), "what is flushed does not count yet");
+    let append = |at: i64, bytes: Bytes| Message::Append {
+        leader_epoch: LeaderEpoch(1),
+        at: Offset(at),
+        batches: bytes,
+        high_watermark: Offset(0),
+        log_start: Offset(0),
+    };
+    let out = step(&mut p, 0, from(0, append(3, Bytes::new())), 3);
+    assert!(
+        !out.contains(&Action::Settle(LeaderEpoch(1))),
+        "a record of the term's begin is missing: {out:?}"
+    );
+    step(&mut p, 0, from(0, append(3, batch(3))), 3);
+    let out = step(&mut p, 0, Event::Logged(Durable::flushed((Offset(3), Offset(4)))), 4);
+    assert!(out.contains(&Action::Settle(LeaderEpoch(1))), "{out:?}");
+    assert!(!out.iter().any(|a| matches!(a, Action::Send { .. })), "the note must be durable first: {out:?}");
+    let out = step(&mut p, 0, settled(1), 4);
+    let told = Message::Progress { leader_epoch: LeaderEpoch(1), received: Offset(4), durable: Offset(4) };
+    assert_eq!(out, [Action::Send { to: m(0), message: told }]);
+}
+
+#[test]
+fn a_log_that_was_not_compared_with_the_leaders_does_not_settle() {
+    let mut p = Partition::new(m(1), &Log(5), Offset(5), None, Duration::from_secs(1));
+    step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1, 2])), 5);
+    let out = step(&mut p, 0, from(0, hello(1, 3)), 5);
+    assert!(
+        !out.contains(&Action::Settle(LeaderEpoch(1))),
+        "its fourth record may be another leader's: {out:?}"
+    );
+    let truncate = Message::Truncate { leader_epoch: LeaderEpoch(1), to: Offset(3), restart: false };
+    let out = step(&mut p, 0, from(0, truncate), 5);
+    assert!(out.contains(&Action::Settle(LeaderEpoch(1))), "{out:?}");
+}
+
+#[test]
+fn a_replica_reports_what_it_has_on_disk_while_nobody_leads() {
+    let mut p = Partition::new(m(1), &Log(5), Offset(4), Some(LeaderEpoch(2)), Duration::from_secs(1));
+    step(&mut p, 0, Event::Assigned(assignment(0, 3, &[0, 1])), 5);
+    assert_eq!(p.report(), None);
+    let nobody = Assignment { leader: None, ..assignment(0, 4, &[]) };
+    step(&mut p, 0, Event::Assigned(nobody), 5);
+    assert_eq!(p.report(), Some((LeaderEpoch(4), LeaderEpoch(2), Offset(4))), "in memory is not on disk");
+    assert_eq!(step(&mut p, 0, from(0, hello(3, 0)), 5), [], "an earlier leader is not heard any more");
+}
+
+#[test] // KIP-966: who left the ISR may still be electable
+fn members_that_are_only_proposed_do_not_make_up_for_a_small_isr() {
+    let mut p = leader();
+    let mut alone = assignment(0, 1, &[0]);
+    alone.partition_epoch = PartitionEpoch(1);
+    step(&mut p, 0, Event::Assigned(alone), 0);
+    produce(&mut p, 7, 0);
+    step(&mut p, 1, Event::Persisted(Durable::flushed(Offset(1))), 1);
+    let out = progress(&mut p, 1, 1, 1, 1, 1);
+    assert_eq!(
+        (proposals(&out).len(), replies(&out)),
+        (1, vec![]),
+        "member 1 is proposed, and has it on disk"
+    );
+    let mut two = assignment(0, 1, &[0, 1]);
+    two.partition_epoch = PartitionEpoch(2);
+    assert_eq!(replies(&step(&mut p, 2, Event::Assigned(two), 1)), [(7, Ok(()))]);
+}
+
+#[test]
+fn the_leader_says_when_what_was_acknowledged_is_on_all_disks() {
+    let mut p = leader();
+    produce(&mut p, 7, 0);
+    step(&mut p, 1, Event::Persisted(Durable::flushed(Offset(1))), 1);
+    progress(&mut p, 1, 1, 1, 1, 1);
+    assert_eq!(replies(&progress(&mut p, 1, 2, 1, 0, 1)), [(7, Ok(()))], "two of three flushed it");
+    let raised =
+        Assignment { partition_epoch: PartitionEpoch(1), wants_flush: true, ..assignment(0, 1, &[0, 1, 2]) };
+    assert_eq!(proposals(&step(&mut p, 2, Event::Assigned(raised), 1)), [], "member 2 did not");
+    produce(&mut p, 8, 1);
+    let out = progress(&mut p, 3, 2, 1, 1, 2);
+    assert_eq!(proposals(&out), [(vec![0, 1, 2], true, 1)], "what came since does not matter");
+}
+
+#[test] // found by reading: a refused member was waited for as long as it stayed away
+fn a_refused_member_counts_until_no_attempt_can_succeed_any_more() {
+    let mut p = leader();
+    let mut two = assignment(0, 1, &[0, 1]);
+    two.partition_epoch = PartitionEpoch(1);
+    step(&mut p, 0, Event::Assigned(two), 0);
+    let first = proposals(&progress(&mut p, 1, 2, 0, 0, 0));
+    assert_eq!(first, [(vec![0, 1, 2], false, 1)]);
+    let again = proposals(&step(&mut p, 700, Event::Tick, 0));
+    assert_eq!(again, [(vec![0, 1, 2], false, 2)]);
+    produce(&mut p, 7, 0);
+    step(&mut p, 701, Event::Persisted(Durable::flushed(Offset(1))), 1);
+    progress(&mut p, 702, 1, 1, 1, 1);
+    assert_eq!(
+        replies(&step(&mut p, 703, Event::ProposalRefused { number: 2 }, 1)),
+        [],
+        "the first is unanswered"
+    );
+    assert_eq!(replies(&step(&mut p, 704, Event::ProposalRefused { number: 1 }, 1)), [(7, Ok(()))]);
+}
+
+#[test] // found by the simulator, seed 590: a replica that was removed and added again was taken for one that still had its log
+fn a_replica_that_may_have_lost_its_log_on_the_way_is_asked_again() {
+    let mut p = leader();
+    let changed = |partition_epoch, isr: &[i32]| {
+        Event::Assigned(Assignment {
+            partition_epoch: PartitionEpoch(partition_epoch),
+            ..assignment(0, 1, isr)
+        })
+    };
+    let greeted = |out: &[Action], id: i32| {
+        out.iter().any(|a| matches!(a, Action::Send { to, message: Message::Hello { .. } } if *to == m(id)))
+    };
+    let out = step(&mut p, 0, changed(1, &[0, 1]), 0);
+    assert!(!greeted(&out, 2), "nothing was missed");
+    let out = step(&mut p, 0, changed(3, &[0, 1]), 0);
+    assert!(greeted(&out, 2) && !greeted(&out, 1), "nobody joins the ISR without its leader: {out:?}");
+}
+
+#[test]
+fn a_greeting_counts_once_the_state_that_its_leader_saw_is_known() {
+    let mut p = Partition::new(m(1), &Log(5), Offset(5), None, Duration::from_secs(1));
+    step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1, 2])), 5);
+    let later = Message::Hello {
+        leader_epoch: LeaderEpoch(1),
+        partition_epoch: PartitionEpoch(2),
+        epoch_start: Offset(5),
+    };
+    assert_eq!(step(&mut p, 0, from(0, later), 5), [], "this replica may have been removed in between");
+    let seen = Assignment { partition_epoch: PartitionEpoch(2), ..assignment(0, 1, &[0, 1, 2]) };
+    let out = step(&mut p, 0, Event::Assigned(seen), 5);
+    assert!(
+        out.iter().any(|a| matches!(a, Action::Send { message: Message::Position { .. }, .. })),
+        "{out:?}"
+    );
+    let next_term = Message::Hello {
+        leader_epoch: LeaderEpoch(2),
+        partition_epoch: PartitionEpoch(3),
+        epoch_start: Offset(5),
+    };
+    assert_eq!(step(&mut p, 0, from(2, next_term), 5), []);
+    let news = Assignment { partition_epoch: PartitionEpoch(3), ..assignment(2, 2, &[0, 1, 2]) };
+    let out = step(&mut p, 0, Event::Assigned(news), 5);
+    assert!(
+        out.iter()
+            .any(|a| matches!(a, Action::Send { to, message: Message::Position { .. } } if *to == m(2)))
+    );
 }

@@ -2,17 +2,20 @@
 //!
 //! Read first: [`Superblock`], [`OpenError`].
 
-use std::cmp::Ordering;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use streamkeeper_base::{ClusterId, Incarnation, MemberId};
+use streamkeeper_base::{ClusterId, DiskId, Incarnation, MemberId};
 
 use crate::disk::{Access, BLOCK, Disk, create_dir_durable, replace_file};
 
 const MAGIC: &[u8; 8] = b"SKEEPER1";
-/// The format this version writes; it reads no other.
-pub const FORMAT_VERSION: u32 = 1;
+/// The format this version writes.
+pub const FORMAT_VERSION: u32 = 2;
+/// The oldest that it reads: version 1 knew no disk apart from its incarnation.
+const OLDEST_VERSION: u32 = 1;
+/// Where the disk's id stands, behind the longest boot id.
+const DISK_AT: usize = 320;
 
 /// Whose disk this is and how it was left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +24,9 @@ pub struct Superblock {
     pub cluster: ClusterId,
     /// The member.
     pub member: MemberId,
-    /// The disk's identity.
+    /// The data directory, from its making on.
+    pub disk: DiskId,
+    /// The data directory since its last unclean restart.
     pub incarnation: Incarnation,
     /// The kernel boot under which the disk was last used.
     pub boot_id: String,
@@ -68,7 +73,7 @@ pub enum OpenError {
     },
     /// A format of a later version.
     #[error(
-        "{path}: has data format {found}, this version reads {FORMAT_VERSION}; start it with the \
+        "{path}: has data format {found}, this version reads up to {FORMAT_VERSION}; start it with the \
          newer version that wrote it"
     )]
     Newer {
@@ -79,7 +84,7 @@ pub enum OpenError {
     },
     /// A format of an earlier version.
     #[error(
-        "{path}: has data format {found}, this version reads {FORMAT_VERSION}; start it with the \
+        "{path}: has data format {found}, this version reads {OLDEST_VERSION} and later; start it with the \
          version that wrote it, or remove the data directory to refill this member from its peers"
     )]
     Older {
@@ -117,10 +122,11 @@ pub fn read(disk: &dyn Disk, data: &Path) -> Result<Option<(Superblock, u64)>, O
             continue;
         }
         if let Some((superblock, generation, version)) = decode(&block) {
-            match version.cmp(&FORMAT_VERSION) {
-                Ordering::Greater => return Err(OpenError::Newer { path, found: version }),
-                Ordering::Less => return Err(OpenError::Older { path, found: version }),
-                Ordering::Equal => {}
+            if version > FORMAT_VERSION {
+                return Err(OpenError::Newer { path, found: version });
+            }
+            if version < OLDEST_VERSION {
+                return Err(OpenError::Older { path, found: version });
             }
             if newest.as_ref().is_none_or(|(_, g)| *g < generation) {
                 newest = Some((superblock, generation));
@@ -177,6 +183,8 @@ fn encode(superblock: &Superblock, generation: u64) -> Vec<u8> {
     let boot = &boot[..boot.len().min(255)];
     block.push(boot.len() as u8);
     block.extend_from_slice(boot);
+    block.resize(DISK_AT, 0);
+    block.extend_from_slice(&superblock.disk.0);
     block.resize(BLOCK - 4, 0);
     let crc = crate::crc32c(&block);
     block.extend_from_slice(&crc.to_be_bytes());
@@ -196,6 +204,7 @@ fn decode(block: &[u8]) -> Option<(Superblock, u64, u32)> {
     let superblock = Superblock {
         cluster: ClusterId(array(20)?),
         member: MemberId(member),
+        disk: DiskId(array(if version < 2 { 40 } else { DISK_AT })?),
         incarnation: Incarnation(array(40)?),
         clean: *content.get(56)? == 1,
         boot_id: String::from_utf8(content.get(58..58 + boot_len)?.to_vec()).ok()?,
@@ -212,6 +221,7 @@ mod tests {
         Superblock {
             cluster: ClusterId([1; 16]),
             member: MemberId(2),
+            disk: DiskId([4; 16]),
             incarnation: Incarnation([3; 16]),
             boot_id: "boot".to_owned(),
             clean: true,
@@ -253,19 +263,30 @@ mod tests {
     #[test]
     fn another_format_is_refused_with_what_to_do() {
         for (version, advice) in
-            [(FORMAT_VERSION + 1, "newer version"), (FORMAT_VERSION - 1, "remove the data")]
+            [(FORMAT_VERSION + 1, "newer version"), (OLDEST_VERSION - 1, "remove the data")]
         {
-            let disk = SimulatedDisk::new(1);
-            let data = Path::new("/data");
-            let mut block = encode(&superblock(), 1);
-            block[8..12].copy_from_slice(&version.to_be_bytes());
-            let crc = crate::crc32c(&block[..BLOCK - 4]);
-            block[BLOCK - 4..].copy_from_slice(&crc.to_be_bytes());
-            create_dir_durable(&disk, data).expect("a directory");
-            replace_file(&disk, &data.join("meta"), &block).expect("a write");
-            let error = read(&disk, data).expect_err("another format").to_string();
+            let error = read_version(version).expect_err("another format").to_string();
             assert!(error.contains(advice), "{error}");
         }
+    }
+
+    #[test]
+    fn a_disk_of_the_first_format_is_known_by_its_incarnation() {
+        let (found, _) = read_version(1).expect("an earlier format").expect("a superblock");
+        assert_eq!(found, Superblock { disk: DiskId([3; 16]), ..superblock() });
+    }
+
+    /// A superblock as another version wrote it.
+    fn read_version(version: u32) -> Result<Option<(Superblock, u64)>, OpenError> {
+        let disk = SimulatedDisk::new(1);
+        let data = Path::new("/data");
+        let mut block = encode(&superblock(), 1);
+        block[8..12].copy_from_slice(&version.to_be_bytes());
+        let crc = crate::crc32c(&block[..BLOCK - 4]);
+        block[BLOCK - 4..].copy_from_slice(&crc.to_be_bytes());
+        create_dir_durable(&disk, data).expect("a directory");
+        replace_file(&disk, &data.join("meta"), &[&block[..], &block[..]].concat()).expect("a write");
+        read(&disk, data)
     }
 
     #[test]

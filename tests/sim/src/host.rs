@@ -109,8 +109,8 @@ impl Host {
         let now = self.clocks(now_us).now;
         let opened =
             open(&disk, &data, &self.open_config(options, seed), now).map_err(|error| error.to_string())?;
-        let logs = replay(&disk, &data, opened.same_boot, &opened.broker_records)
-            .map_err(|error| error.to_string())?;
+        let logs =
+            replay(&disk, &data, opened.boot, &opened.broker_records).map_err(|error| error.to_string())?;
         let clean_stop = opened.clean_stop();
         let config = BrokerConfig {
             member: self.id,

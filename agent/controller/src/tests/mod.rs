@@ -1,6 +1,7 @@
 //! Commands, elections, the planner.
 
 mod operations;
+mod recovery;
 mod safety;
 
 use std::collections::BTreeMap;
@@ -8,12 +9,13 @@ use std::collections::BTreeMap;
 use bytes::BytesMut;
 use streamkeeper_base::codec::Get;
 use streamkeeper_base::{
-    Address, Incarnation, LeaderEpoch, MemberId, PartitionEpoch, PartitionId, Random, TopicId,
-    TopicPartition, WallMillis,
+    Address, DiskId, Incarnation, LeaderEpoch, MemberId, Offset, PartitionEpoch, PartitionId, Random,
+    TopicId, TopicPartition, WallMillis,
 };
 
 use crate::{
-    ClusterImage, Command, CommandError, Delta, NewTopic, Operation, Partition, next_command, plan, skew,
+    ClusterImage, Command, CommandError, Delta, LogReport, NewTopic, Operation, Partition, next_command,
+    plan, skew,
 };
 
 fn m(id: i32) -> MemberId {
@@ -44,12 +46,25 @@ fn check(image: &ClusterImage) {
         assert!(p.leader.is_none_or(|id| p.isr.contains(&id)), "a leader is in its ISR: {p:?}");
         assert!(p.leader.is_none_or(|id| image.members[&id].live), "a leader is live: {p:?}");
         assert!(p.replicas.len() > p.removing.len(), "{p:?}");
+        assert!((1..=p.target().count()).contains(&p.flushed_by), "{p:?}");
+        assert!(p.lost.iter().all(|id| p.replicas.contains(id)), "{p:?}");
+        assert!(p.reports.is_empty() || p.leader.is_none(), "{p:?}");
     }
 }
 
-fn register(id: i32, disk: u8, zone: &str) -> Command {
+/// A member comes with a disk and the number of its unclean restarts.
+fn unclean(id: i32, disk: u8, restarts: u8, zone: &str) -> Command {
     let address = Address { host: "h".into(), zone: zone.into(), ..Address::default() };
-    Command::Register { member: m(id), incarnation: Incarnation([disk; 16]), address, started: true }
+    let incarnation = incarnation(disk, restarts);
+    Command::Register { member: m(id), disk: DiskId([disk; 16]), incarnation, address, started: true }
+}
+
+fn incarnation(disk: u8, restarts: u8) -> Incarnation {
+    Incarnation(std::array::from_fn(|i| if i == 0 { restarts } else { disk }))
+}
+
+fn register(id: i32, disk: u8, zone: &str) -> Command {
+    unclean(id, disk, 0, zone)
 }
 
 /// An empty image that rebalances by itself.
@@ -85,18 +100,21 @@ fn of(image: &ClusterImage, name: &str) -> Partition {
     image.topics[name].partitions[0].clone()
 }
 
+fn proposal(tp: TopicPartition, p: &Partition, isr: Vec<MemberId>, flushed: bool) -> Command {
+    let leader = p.leader.expect("led");
+    let (leader_epoch, partition_epoch) = (p.leader_epoch, p.partition_epoch);
+    Command::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr, flushed }
+}
+
 fn propose(image: &mut ClusterImage, name: &str, isr: &[i32]) -> Result<(), CommandError> {
     let p = of(image, name);
-    run(
-        image,
-        Command::ProposeIsr {
-            tp: tp(name, 0),
-            leader: p.leader.expect("led"),
-            leader_epoch: p.leader_epoch,
-            partition_epoch: p.partition_epoch,
-            isr: isr.iter().map(|id| m(*id)).collect(),
-        },
-    )
+    run(image, proposal(tp(name, 0), &p, isr.iter().map(|id| m(*id)).collect(), false))
+}
+
+/// The leader says that everything acknowledged is on the disks of the ISR.
+fn flushed(image: &mut ClusterImage, name: &str) {
+    let p = of(image, name);
+    run(image, proposal(tp(name, 0), &p, p.isr.clone(), true)).expect("good");
 }
 
 #[test]
@@ -232,6 +250,7 @@ fn isr_proposals_are_fenced() {
         leader_epoch: LeaderEpoch(0),
         partition_epoch: PartitionEpoch(0),
         isr: vec![leader],
+        flushed: false,
     };
     assert_eq!(run(&mut image, old.clone()).expect_err("an old state").code, 95);
     run(&mut image, Command::Fence(leader)).expect("good");
@@ -260,7 +279,7 @@ fn a_reassignment_adds_before_it_removes() {
     assert!(p.isr.len() == 3 && p.leader.is_some());
 }
 
-/// Replicas catch up at once: each moving partition's leader proposes everyone.
+/// Replicas catch up at once: each moving partition's leader proposes everyone who stays.
 fn settle(image: &mut ClusterImage) -> usize {
     let mut steps = 0;
     while let Some(command) = next_command(image, WallMillis(7), |_| 10) {
@@ -271,15 +290,7 @@ fn settle(image: &mut ClusterImage) -> usize {
             image.partitions().filter(|(_, _, p)| p.is_moving()).map(|(tp, _, p)| (tp, p.clone())).collect();
         for (tp, p) in moving {
             let isr = p.target().filter(|id| image.members[id].live).collect();
-            let leader = p.leader.expect("led");
-            let command = Command::ProposeIsr {
-                tp,
-                leader,
-                leader_epoch: p.leader_epoch,
-                partition_epoch: p.partition_epoch,
-                isr,
-            };
-            run(image, command).expect("good");
+            run(image, proposal(tp, &p, isr, false)).expect("good");
         }
     }
     steps

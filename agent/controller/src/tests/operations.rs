@@ -2,9 +2,9 @@
 
 use bytes::{BufMut, BytesMut};
 use streamkeeper_base::codec::put_bytes;
-use streamkeeper_base::{Address, Incarnation, MemberId, WallMillis};
+use streamkeeper_base::{Address, DiskId, MemberId, WallMillis};
 
-use super::{automatic, cluster, m, of, propose, register, run, settle, topic, tp};
+use super::{automatic, cluster, incarnation, m, of, proposal, propose, register, run, settle, topic, tp};
 use crate::{
     Admitted, ClusterImage, Command, Delta, Guard, Operation, Outcome, leads, next_command, plan, skew,
 };
@@ -50,7 +50,8 @@ fn a_member_that_rests_leads_nothing_until_it_starts_again() {
     let address = image.members[&m(1)].address.clone();
     let again = |started| Command::Register {
         member: m(1),
-        incarnation: Incarnation([1; 16]),
+        disk: DiskId([1; 16]),
+        incarnation: incarnation(1, 0),
         address: address.clone(),
         started,
     };
@@ -60,14 +61,8 @@ fn a_member_that_rests_leads_nothing_until_it_starts_again() {
     assert!(!image.members[&m(1)].resting);
     (0..6).for_each(|p| {
         let partition = image.topics["t"].partitions[p].clone();
-        let command = Command::ProposeIsr {
-            tp: tp("t", p as i32),
-            leader: partition.leader.expect("led"),
-            leader_epoch: partition.leader_epoch,
-            partition_epoch: partition.partition_epoch,
-            isr: partition.replicas.clone(),
-        };
-        run(&mut image, command).expect("good");
+        let isr = partition.replicas.clone();
+        run(&mut image, proposal(tp("t", p as i32), &partition, isr, false)).expect("good");
     });
     settle(&mut image);
     assert_eq!(leads(&image, m(1)), (2, 0), "its leads come back once it is in sync");
@@ -247,7 +242,8 @@ fn an_image_of_the_version_before_is_read() {
     let image = ClusterImage::decode(bytes.freeze()).expect("version 1");
     let member = &image.members[&m(5)];
     assert!(member.live && !member.cordoned && !member.resting && member.incarnation.0 == [9; 16]);
+    assert_eq!(member.disk.0, [9; 16]);
     assert!(image.rebalance.policy.auto && !image.rebalance.policy.is_set);
     assert_eq!(image.next_producer_id, 3000);
-    assert!(ClusterImage::decode(bytes::Bytes::from_static(&[3])).is_err(), "a later version is refused");
+    assert!(ClusterImage::decode(bytes::Bytes::from_static(&[4])).is_err(), "a later version is refused");
 }

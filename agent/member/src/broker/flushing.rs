@@ -71,7 +71,9 @@ impl Broker {
         }
         self.appended_since_checkpoint = 0;
         self.checkpoint_at = self.clocks.now + CHECKPOINT_EVERY;
-        self.releasing = Some(Checkpoint { below: self.next_ticket, waiting: BTreeMap::new() });
+        // A settled term counts as told only once it is durable in the write-ahead log: then the checkpoint tells it, too.
+        let below = self.in_wal.front().map_or(self.next_ticket, |entry| entry.ticket);
+        self.releasing = Some(Checkpoint { below, waiting: BTreeMap::new() });
         let changed: Vec<(TopicPartition, bool)> = self
             .replicas
             .iter()

@@ -8,6 +8,7 @@ mod flushing;
 mod holdings;
 mod replay;
 mod replicas;
+mod reporting;
 mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,12 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use streamkeeper_base::{Durable, Incarnation, Instant, MemberId, Offset, PartitionId, TopicPartition};
+use streamkeeper_base::{
+    Durable, Incarnation, Instant, LeaderEpoch, MemberId, Offset, PartitionId, TopicPartition,
+};
 use streamkeeper_controller::{Answer, ClusterImage, Command};
 use streamkeeper_group::Coordinator;
 use streamkeeper_replica::{Action, Event, Partition, Producers};
 use streamkeeper_storage::disk::Disk;
-use streamkeeper_storage::partition_log::{FlushPoint, PartitionLog};
+use streamkeeper_storage::partition_log::{Boot, FlushPoint, PartitionLog};
 
 use crate::io::{Clocks, ConnectionId, Input, Link, Output, Ticket};
 use crate::kafka::client::Exchange;
@@ -29,6 +32,7 @@ use crate::kafka::client::KafkaClient;
 use crate::kafka::handlers::GroupRequest;
 use crate::kafka::pending::{AdminBatch, ParkedFetch, PendingCommand, PendingProduce, ProduceSlot};
 use crate::message::{FromCoordination, Holdings, ToCoordination};
+use streamkeeper_wire::kafka::ErrorCode;
 use streamkeeper_wire::kafka::generated::delete_groups_response::DeleteGroupsResponse;
 
 use flushing::Checkpoint;
@@ -83,6 +87,23 @@ pub(crate) struct Replica {
     pub(crate) adding: Vec<MemberId>,
 }
 
+/// What a record of the write-ahead log makes durable.
+#[derive(Clone, Copy, Debug)]
+enum Logged {
+    /// Records from one offset up to another.
+    Records(Offset, Offset),
+    /// The note of a term.
+    Settled(LeaderEpoch),
+}
+
+/// A record on its way into the write-ahead log.
+#[derive(Debug)]
+struct InWal {
+    ticket: Ticket,
+    tp: TopicPartition,
+    what: Logged,
+}
+
 /// What neighbours ask of the broker.
 pub type ToBroker = FromCoordination;
 
@@ -95,7 +116,7 @@ pub struct Broker {
     recovered: BTreeMap<TopicPartition, RecoveredLog>,
     /// Partitions whose files are gone while the write-ahead log may still tell of them.
     voided: BTreeSet<TopicPartition>,
-    pub(crate) trust_page_cache: bool,
+    boot: Boot,
     /// The image knows this disk.
     is_registered: bool,
     pub(crate) clients: BTreeMap<ConnectionId, KafkaClient>,
@@ -103,7 +124,7 @@ pub struct Broker {
     pub(crate) followers: BTreeSet<MemberId>,
     next_ticket: Ticket,
     /// What becomes durable with which ticket.
-    in_wal: VecDeque<(Ticket, TopicPartition, Offset, Offset)>,
+    in_wal: VecDeque<InWal>,
     flush_tokens: BTreeMap<u64, TopicPartition>,
     releasing: Option<Checkpoint>,
     checkpoint_at: Instant,
@@ -126,6 +147,9 @@ pub struct Broker {
     /// What was told of them last.
     held: Holdings,
     throttle: Throttle,
+    /// Partitions of this member that nobody leads, and when the controller is told again what is there of them.
+    leaderless: BTreeSet<TopicPartition>,
+    report_at: Instant,
     pub(crate) out: Vec<Output<ToCoordination>>,
 }
 
@@ -143,7 +167,7 @@ impl Broker {
             replicas: BTreeMap::new(),
             recovered: recovered.logs,
             voided: recovered.voided,
-            trust_page_cache: recovered.trust_page_cache,
+            boot: recovered.boot,
             is_registered: false,
             clients: BTreeMap::new(),
             followers: BTreeSet::new(),
@@ -170,6 +194,8 @@ impl Broker {
             holdings_at: now,
             held: Holdings::default(),
             throttle: Throttle::default(),
+            leaderless: BTreeSet::new(),
+            report_at: now,
             out: Vec::new(),
         }
     }
@@ -241,9 +267,16 @@ impl Broker {
 
     fn answered(&mut self, token: u64, answer: Answer) {
         match self.commands.remove(&token) {
-            Some(PendingCommand::Isr(tp)) if answer.is_err() => self.step(tp, Event::ProposalFailed),
+            Some(PendingCommand::Isr(tp, number)) => self.proposal_answered(tp, number, &answer),
             Some(pending) => self.command_answered(pending, answer),
             None => {}
+        }
+    }
+
+    fn proposal_answered(&mut self, tp: TopicPartition, number: u64, answer: &Answer) {
+        // An answer that was lost on its way says nothing.
+        if answer.as_ref().is_err_and(|error| error.code != ErrorCode::NOT_CONTROLLER.0) {
+            self.step(tp, Event::ProposalRefused { number });
         }
     }
 
@@ -256,6 +289,7 @@ impl Broker {
         self.checkpoint();
         self.feed_waiting();
         self.tell_holdings();
+        self.report_logs();
         if self.clocks.now >= self.retention_at {
             self.retention_at = self.clocks.now + RETENTION_EVERY;
             self.enforce_retention();
@@ -273,12 +307,27 @@ impl Broker {
 
     fn persisted(&mut self, ticket: Durable<Ticket>) {
         let mut reached: BTreeMap<TopicPartition, Vec<(Offset, Offset)>> = BTreeMap::new();
-        while let Some((_, tp, from, to)) = self.in_wal.pop_front_if(|(at, ..)| *at <= ticket.get()) {
-            let ranges = reached.entry(tp).or_default();
-            match ranges.last_mut() {
-                Some((_, end)) if *end == from => *end = to,
-                Some(_) | None => ranges.push((from, to)),
+        let mut settled = Vec::new();
+        while let Some(InWal { tp, what, .. }) =
+            self.in_wal.pop_front_if(|entry| entry.ticket <= ticket.get())
+        {
+            match what {
+                Logged::Records(from, to) => {
+                    let ranges = reached.entry(tp).or_default();
+                    match ranges.last_mut() {
+                        Some((_, end)) if *end == from => *end = to,
+                        Some(_) | None => ranges.push((from, to)),
+                    }
+                }
+                Logged::Settled(term) => settled.push((tp, term)),
             }
+        }
+        for (tp, term) in settled {
+            if let Some(replica) = self.replicas.get_mut(&tp) {
+                replica.log.note_settled(term);
+                replica.dirty = true;
+            }
+            self.step(tp, Event::Settled(Durable::flushed(term)));
         }
         for (tp, ranges) in reached {
             for range in ranges {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use streamkeeper_base::codec::Get;
-use streamkeeper_base::{Offset, TopicPartition, batch};
+use streamkeeper_base::{LeaderEpoch, Offset, TopicPartition, batch};
 use streamkeeper_storage::disk::Disk;
-use streamkeeper_storage::partition_log::{LogConfig, LogError, PartitionLog, Trust, remove_garbage};
+use streamkeeper_storage::partition_log::{Boot, LogConfig, LogError, PartitionLog, Trust, remove_garbage};
 use streamkeeper_storage::wal::Replayed;
 
 use super::replicas::read_prefix;
@@ -23,7 +23,7 @@ pub struct RecoveredLogs {
     /// Partitions whose files are gone while the write-ahead log still tells of them.
     pub(super) voided: BTreeSet<TopicPartition>,
     pub(super) records: u64,
-    pub(super) trust_page_cache: bool,
+    pub(super) boot: Boot,
 }
 
 /// One log, and how far it is on disk together with the write-ahead log.
@@ -39,10 +39,9 @@ pub(super) struct RecoveredLog {
 pub fn replay(
     disk: &Arc<dyn Disk>,
     data: &Path,
-    same_boot: bool,
+    boot: Boot,
     records: &[Replayed],
 ) -> Result<RecoveredLogs, LogError> {
-    let trust = if same_boot { Trust::PageCache } else { Trust::Nothing };
     let topics = data.join("topics");
     let listed =
         disk.list(&topics).and_then(|found| found.iter().try_for_each(|t| remove_garbage(&**disk, t)));
@@ -62,11 +61,11 @@ pub fn replay(
             voided.insert(tp);
             continue;
         }
-        let mut log = PartitionLog::open(disk.clone(), &dir, LogConfig::default(), trust)?;
+        let mut log = PartitionLog::open(disk.clone(), &dir, LogConfig::default(), Trust::Boot(boot))?;
         let durable = surviving.append_to(&mut log)?;
         logs.insert(tp, RecoveredLog { log, durable });
     }
-    Ok(RecoveredLogs { logs, voided, records: records.len() as u64, trust_page_cache: same_boot })
+    Ok(RecoveredLogs { logs, voided, records: records.len() as u64, boot })
 }
 
 /// What of one partition's records was not voided by a later one, in the order of offsets.
@@ -74,6 +73,7 @@ pub fn replay(
 struct Surviving {
     /// Batches, and the offset up to which they count.
     appends: Vec<(Bytes, Offset)>,
+    settled: Option<LeaderEpoch>,
 }
 
 impl Surviving {
@@ -93,6 +93,7 @@ impl Surviving {
                 }
             }
             record::PARTITION_GONE => *self = Self::default(),
+            record::PARTITION_SETTLED => self.settled = get.i32().ok().map(LeaderEpoch).max(self.settled),
             _ => {}
         }
     }
@@ -111,6 +112,9 @@ impl Surviving {
 
     /// Appends what the log misses; gives the end of what is on disk without a hole.
     fn append_to(self, log: &mut PartitionLog) -> Result<Offset, LogError> {
+        if let Some(term) = self.settled {
+            log.note_settled(term);
+        }
         let mut durable = log.durable_end().get();
         for (bytes, limit) in self.appends {
             let whole: Vec<_> =
@@ -134,7 +138,7 @@ impl Surviving {
 
 #[cfg(test)]
 mod tests {
-    use streamkeeper_base::{LeaderEpoch, PartitionId, TopicId};
+    use streamkeeper_base::{PartitionId, TopicId};
     use streamkeeper_storage::disk::{Crash, SimulatedDisk};
     use streamkeeper_wire::record::Builder;
 
@@ -177,7 +181,8 @@ mod tests {
         let disk = SimulatedDisk::new(1);
         let dir = Path::new("/data/topics").join(TP.topic.to_string()).join("0");
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let mut log = PartitionLog::open(shared.clone(), &dir, LogConfig::default(), Trust::PageCache)
+        let (before, after) = (Boot::of("a"), Boot::of(if same_boot { "a" } else { "b" }));
+        let mut log = PartitionLog::open(shared.clone(), &dir, LogConfig::default(), Trust::Boot(before))
             .expect("a good disk");
         for (from, to, epoch) in case.log {
             log.append(&batches(*from, *to, *epoch)).expect("a good disk");
@@ -195,7 +200,7 @@ mod tests {
                 payload: payload.clone(),
             })
             .collect();
-        let mut recovered = replay(&shared, Path::new("/data"), same_boot, &records).expect("a good disk");
+        let mut recovered = replay(&shared, Path::new("/data"), after, &records).expect("a good disk");
         let RecoveredLog { log, durable } = recovered.logs.remove(&TP).expect("its records are there");
         let chunk = log.read(Offset::ZERO, log.end(), 1 << 20).expect("a good disk");
         let found: Vec<i32> = chunk
@@ -261,11 +266,31 @@ mod tests {
     }
 
     #[test]
+    fn the_last_settled_term_comes_back_unless_the_partition_left() {
+        let settled =
+            |term: i32| (record::PARTITION_SETTLED, [&prefix(TP)[..], &term.to_be_bytes()].concat().into());
+        let cases = [
+            (vec![settled(3), settled(4)], Some(4)),
+            (vec![settled(3), cut(0)], Some(3)),
+            (vec![settled(3), (record::PARTITION_GONE, prefix(TP))], None),
+        ];
+        for (records, expected) in cases {
+            let mut surviving = Surviving::default();
+            for (kind, payload) in records {
+                let mut get = Get(payload);
+                read_prefix(&mut get).expect("a partition");
+                surviving.take(kind, &mut get);
+            }
+            assert_eq!(surviving.settled, expected.map(LeaderEpoch));
+        }
+    }
+
+    #[test]
     fn records_of_a_partition_that_is_gone_are_voided() {
         let shared: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
         let (kind, payload) = appended(0, 1, 1);
         let records = [Replayed { lsn: streamkeeper_base::Lsn(1), kind, payload }];
-        let recovered = replay(&shared, Path::new("/data"), true, &records).expect("a good disk");
+        let recovered = replay(&shared, Path::new("/data"), Boot::of("a"), &records).expect("a good disk");
         assert!(recovered.logs.is_empty() && recovered.voided.contains(&TP));
     }
 }

@@ -14,7 +14,7 @@ use streamkeeper_controller::{ClusterImage, Command, Settings, Topic, topic_valu
 use streamkeeper_replica::{Action, Assignment, Event, LogView, Message, Partition, Producers};
 use streamkeeper_storage::partition_log::{LogConfig, LogError, PartitionLog, Trust};
 
-use super::{Broker, RecoveredLog, Replica};
+use super::{Broker, InWal, Logged, RecoveredLog, Replica};
 use crate::io::{Link, Output};
 use crate::kafka::pending::PendingCommand;
 use crate::record;
@@ -88,21 +88,18 @@ impl Broker {
             if let Some(replica) = self.replicas.get_mut(&tp) {
                 replica.adding.clone_from(&partition.adding);
             }
-            let assignment = Assignment {
-                leader: partition.leader,
-                leader_epoch: partition.leader_epoch,
-                partition_epoch: partition.partition_epoch,
-                replicas: partition.replicas.clone(),
-                isr: partition.isr.clone(),
-                adding: partition.adding.clone(),
-                removing: partition.removing.clone(),
-                min_insync: topic.min_insync(),
-            };
-            self.step(tp, Event::Assigned(assignment));
+            if partition.leader.is_none() {
+                self.leaderless.insert(tp);
+                self.report_at = self.clocks.now;
+            } else {
+                self.leaderless.remove(&tp);
+            }
+            self.step(tp, Event::Assigned(assignment(topic, partition)));
         }
         let gone: Vec<TopicPartition> =
             self.replicas.keys().filter(|tp| !kept.contains(tp)).copied().collect();
         gone.into_iter().for_each(|tp| self.close_replica(tp));
+        self.report_logs();
     }
 
     /// True if the partition is open now.
@@ -132,7 +129,7 @@ impl Broker {
         let lag = Duration::from_millis(
             u64::try_from(self.config.number("replica.lag.time.max.ms")).unwrap_or(1000),
         );
-        let mut partition = Partition::new(self.config.member, &View(&log), durable, lag);
+        let mut partition = Partition::new(self.config.member, &View(&log), durable, log.settled(), lag);
         let mut actions = Vec::new();
         for follower in self.followers.clone() {
             partition.handle(self.clocks.now, Event::FollowerUp(follower), &View(&log), &mut actions);
@@ -158,8 +155,8 @@ impl Broker {
         if self.voided.remove(&tp) {
             self.wal(record::PARTITION_GONE, vec![prefix(tp)]);
         }
-        let trust = if self.trust_page_cache { Trust::PageCache } else { Trust::Nothing };
-        let log = PartitionLog::open(self.disk.clone(), &self.log_dir(tp), LogConfig::default(), trust)?;
+        let (dir, trust) = (self.log_dir(tp), Trust::Boot(self.boot));
+        let log = PartitionLog::open(self.disk.clone(), &dir, LogConfig::default(), trust)?;
         Ok(RecoveredLog { durable: log.durable_end().get(), log })
     }
 
@@ -167,7 +164,8 @@ impl Broker {
     fn close_replica(&mut self, tp: TopicPartition) {
         let Some(replica) = self.replicas.remove(&tp) else { return };
         self.coordinator_lost(tp);
-        self.in_wal.retain(|(_, of, ..)| *of != tp);
+        self.in_wal.retain(|entry| entry.tp != tp);
+        self.leaderless.remove(&tp);
         self.voided.insert(tp);
         self.checkpointed(tp);
         if let Err(error) = replica.log.delete() {
@@ -188,7 +186,7 @@ impl Broker {
         let end = replica.log.end();
         if batches.len() < WAL_INLINE_BATCH_BYTES_MAX {
             let ticket = self.wal(record::PARTITION_APPEND, vec![prefix(tp), batches.clone()]);
-            self.in_wal.push_back((ticket, tp, from, end));
+            self.in_wal.push_back(InWal { ticket, tp, what: Logged::Records(from, end) });
         } else {
             self.flush_segment(tp);
         }
@@ -213,10 +211,16 @@ impl Broker {
                 }
             }
             Action::Reply { request, result } => self.produce_acknowledged(request, result),
-            Action::ProposeIsr { isr, leader_epoch, partition_epoch } => {
+            Action::ProposeIsr { isr, leader_epoch, partition_epoch, flushed, number } => {
                 let leader = self.config.member;
-                let command = Command::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr };
-                self.command(command, PendingCommand::Isr(tp));
+                let command = Command::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr, flushed };
+                self.command(command, PendingCommand::Isr(tp, number));
+            }
+            Action::Settle(term) => {
+                let note = term.0.to_be_bytes();
+                let ticket =
+                    self.wal(record::PARTITION_SETTLED, vec![prefix(tp), Bytes::copy_from_slice(&note)]);
+                self.in_wal.push_back(InWal { ticket, tp, what: Logged::Settled(term) });
             }
             Action::HighWatermark(_) => {
                 self.advanced.insert(tp);
@@ -286,11 +290,12 @@ impl Broker {
         payload.put_i64(to.0);
         payload.put_u8(u8::from(restart));
         let kept = if restart { Offset::ZERO } else { to };
-        self.in_wal.retain_mut(|(_, of, from, end)| {
-            if *of == tp {
+        self.in_wal.retain_mut(|entry| match &mut entry.what {
+            Logged::Records(from, end) if entry.tp == tp => {
                 *end = kept.min(*end);
+                *from < *end
             }
-            *of != tp || *from < *end
+            Logged::Records(..) | Logged::Settled(_) => true,
         });
         self.wal(record::PARTITION_TRUNCATE, vec![payload.freeze()]);
     }
@@ -314,6 +319,22 @@ impl Broker {
             // A failure leaves old records longer; the next round tries again.
             let _ = replica.log.enforce_retention(now, limit);
         }
+    }
+}
+
+/// What the controller decided, as far as one replica needs it.
+fn assignment(topic: &Topic, partition: &streamkeeper_controller::Partition) -> Assignment {
+    let min_insync = topic.min_insync();
+    Assignment {
+        leader: partition.leader,
+        leader_epoch: partition.leader_epoch,
+        partition_epoch: partition.partition_epoch,
+        replicas: partition.replicas.clone(),
+        isr: partition.isr.clone(),
+        adding: partition.adding.clone(),
+        removing: partition.removing.clone(),
+        min_insync: partition.needed_insync(min_insync),
+        wants_flush: partition.wants_flush(min_insync),
     }
 }
 

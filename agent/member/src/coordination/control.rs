@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use streamkeeper_base::{Address, Incarnation, MemberId};
+use streamkeeper_base::{Address, DiskId, MemberId};
 use streamkeeper_controller::{
     Admitted, Answer, Command, CommandError, Delta, Guard, Operation, Outcome, Verdict, encode_answer,
 };
@@ -140,9 +140,9 @@ impl Coordination {
     }
 
     /// A member asks to be let in: nobody waits for an answer, the membership itself is the answer.
-    pub(super) fn lead_join(&mut self, member: MemberId, incarnation: Incarnation, address: &Address) {
+    pub(super) fn lead_join(&mut self, member: MemberId, disk: DiskId, address: &Address) {
         let Some(leading) = &self.leading else { return };
-        if leading.speculative.removed.get(&member) == Some(&incarnation) {
+        if leading.speculative.removed.get(&member) == Some(&disk) {
             return;
         }
         let data = address.encode();

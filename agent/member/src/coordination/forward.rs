@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use streamkeeper_base::codec::{Get, Malformed, put_bytes, put_list, put_text};
 use streamkeeper_base::znode::{ErrorCode, Identity};
-use streamkeeper_base::{Address, Incarnation, MemberId, SessionId, Zxid};
+use streamkeeper_base::{Address, DiskId, MemberId, SessionId, Zxid};
 use streamkeeper_controller::Guard;
 
 use crate::control::Change;
@@ -56,7 +56,7 @@ pub(super) enum Request {
     Join {
         member: MemberId,
         /// Its disk: one that left for good does not come back.
-        incarnation: Incarnation,
+        disk: DiskId,
         address: Address,
     },
 }
@@ -140,10 +140,10 @@ pub(super) fn encode_request(number: u64, request: &Request) -> Bytes {
             out.put_u8(8);
             out.put_u8(u8::from(*with_sizes));
         }
-        Request::Join { member, incarnation, address } => {
+        Request::Join { member, disk, address } => {
             out.put_u8(9);
             out.put_i32(member.0);
-            out.put_slice(&incarnation.0);
+            out.put_slice(&disk.0);
             put_bytes(&mut out, &address.encode());
         }
     }
@@ -177,7 +177,7 @@ pub(super) fn decode_request(bytes: Bytes) -> Result<(u64, Request), Malformed> 
         8 => Request::Survey { with_sizes: get.bool()? },
         9 => Request::Join {
             member: MemberId(get.i32()?),
-            incarnation: Incarnation(get.array()?),
+            disk: DiskId(get.array()?),
             address: Address::decode(get.bytes()?)?,
         },
         _ => return Err(Malformed),
@@ -267,7 +267,7 @@ mod tests {
             Request::Survey { with_sizes: true },
             Request::Join {
                 member: MemberId(3),
-                incarnation: Incarnation([2; 16]),
+                disk: DiskId([2; 16]),
                 address: Address { host: "h".into(), ..Address::default() },
             },
         ];

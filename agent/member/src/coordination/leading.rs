@@ -16,6 +16,7 @@ use streamkeeper_zab::{Event, ProposeError};
 
 use super::Coordination;
 use super::forward::{self, Request, Response};
+use super::recovering::Recovering;
 use super::survey::Survey;
 use super::txn::{Body, Envelope};
 
@@ -61,6 +62,7 @@ pub(super) struct Leading {
     /// Who waits for a sync round.
     syncs: BTreeMap<u64, Confirm>,
     next_sync: u64,
+    pub(super) recovering: Recovering,
 }
 
 impl Leading {
@@ -79,6 +81,7 @@ impl Leading {
             missing: BTreeMap::new(),
             syncs: BTreeMap::new(),
             next_sync: 0,
+            recovering: Recovering::default(),
         }
     }
 }
@@ -111,7 +114,7 @@ impl Coordination {
             Request::Survey { with_sizes } => {
                 self.confirm_lead(Confirm::Survey { origin, number, with_sizes });
             }
-            Request::Join { member, incarnation, address } => self.lead_join(member, incarnation, &address),
+            Request::Join { member, disk, address } => self.lead_join(member, disk, &address),
         }
     }
 
@@ -221,7 +224,7 @@ impl Coordination {
         }
     }
 
-    fn lead_command(&mut self, origin: MemberId, number: u64, command: &Command) {
+    pub(super) fn lead_command(&mut self, origin: MemberId, number: u64, command: &Command) {
         self.lead_noted(origin, number, command, Vec::new());
     }
 
@@ -368,6 +371,7 @@ impl Coordination {
         }
         leading.image_changed = false;
         leading.control_at = now + CONTROL_EVERY;
+        self.recover();
         for _ in 0..STEPS_PER_TICK {
             let at = self.clocks.wall;
             let next = self.leading.as_ref().and_then(|leading| {

@@ -16,6 +16,8 @@ use crate::message::{FromCoordination, Status};
 
 /// A member that is not registered asks again this often.
 const REGISTER_EVERY: Duration = Duration::from_millis(250);
+/// Partitions without a leader that are told with the reason why.
+const LEADERLESS_SHOWN: usize = 20;
 /// A member that stops waits this long for others to take what it leads.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -30,7 +32,7 @@ impl Coordination {
         self.register_at = now + REGISTER_EVERY;
         let join = Request::Join {
             member: self.config.member,
-            incarnation: self.config.incarnation,
+            disk: self.config.disk,
             address: self.config.address.clone(),
         };
         // Number 0: nobody waits for an answer, the membership itself is the answer.
@@ -57,6 +59,7 @@ impl Coordination {
         let started = !self.registered;
         let command = Command::Register {
             member: self.config.member,
+            disk: self.config.disk,
             incarnation: self.config.incarnation,
             address: self.config.address.clone(),
             started,
@@ -87,6 +90,7 @@ impl Coordination {
             znodes: self.tree.node_count(),
             connections: self.clients.len(),
             sessions: self.attached.keys().copied().collect(),
+            leaderless: self.image.leaderless(LEADERLESS_SHOWN),
         };
         if self.reported.as_deref() != Some(&status) {
             let status = Arc::new(status);

@@ -12,6 +12,7 @@ mod expiring;
 mod forward;
 mod leading;
 mod membership;
+mod recovering;
 mod survey;
 mod telling;
 mod txn;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use streamkeeper_base::{Address, Durable, Incarnation, Instant, MemberId, SessionId, Zxid};
+use streamkeeper_base::{Address, DiskId, Durable, Incarnation, Instant, MemberId, SessionId, Zxid};
 use streamkeeper_controller::{Answer, ClusterImage, CommandError, decode_answer};
 use streamkeeper_tree::{Tree, Watches, cluster_id};
 use streamkeeper_zab as zab;
@@ -48,7 +49,9 @@ const TOUCH_EVERY: Duration = Duration::from_millis(200);
 pub struct Config {
     /// This member.
     pub member: MemberId,
-    /// Its disk.
+    /// Its data directory.
+    pub disk: DiskId,
+    /// Its data directory since the last unclean restart.
     pub incarnation: Incarnation,
     /// Where it is reached.
     pub address: Address,
@@ -226,7 +229,7 @@ impl Coordination {
         &self.image
     }
 
-    /// The identity of this member's disk.
+    /// The identity of this member's disk since its last unclean restart.
     pub fn incarnation(&self) -> Incarnation {
         self.config.incarnation
     }

@@ -38,8 +38,10 @@ pub(crate) struct ParkedFetch {
 
 /// What a controller's answer is for.
 pub(crate) enum PendingCommand {
-    /// A partition's ISR proposal.
-    Isr(TopicPartition),
+    /// A partition's ISR proposal, by its number.
+    Isr(TopicPartition, u64),
+    /// What this member holds of partitions that nobody can lead; told again if it was lost.
+    Report,
     /// A block of producer ids; these clients wait for one.
     ProducerIds(Exchange),
     /// The making of a topic that nobody waits for.

@@ -61,7 +61,7 @@ pub(super) async fn report(agent: Arc<Agent>, reporter: HealthReporter) {
 mod tests {
     use std::collections::BTreeMap;
 
-    use streamkeeper_base::{Address, Incarnation, MemberId, Zxid};
+    use streamkeeper_base::{Incarnation, MemberId, Zxid};
     use streamkeeper_member::control::{ClusterImage, RegisteredMember, RoleName};
     use streamkeeper_member::message::Status;
 
@@ -79,6 +79,7 @@ mod tests {
             znodes: 0,
             connections: 0,
             sessions: Vec::new(),
+            leaderless: Vec::new(),
         };
         let mut image = ClusterImage::default();
         image.members.extend(member.map(|m| (MemberId(1), m)));
@@ -91,10 +92,8 @@ mod tests {
         let agent = Agent::new(MemberId(1), Incarnation([7; 16]), String::new(), sender);
         let registered = |disk: u8, live| RegisteredMember {
             incarnation: Incarnation([disk; 16]),
-            address: Address::default(),
             live,
-            cordoned: false,
-            resting: false,
+            ..RegisteredMember::default()
         };
         let ready = |view: &View| Health::of(&agent, view).services().map(|(_, serving)| serving);
         assert_eq!(ready(&View::default()), [true, false, false, false], "nothing was said yet");

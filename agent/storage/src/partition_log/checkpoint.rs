@@ -9,11 +9,15 @@ use std::path::Path;
 
 use streamkeeper_base::{LeaderEpoch, Offset};
 
+use super::Boot;
 use crate::crc32c;
 use crate::disk::{Access, Disk, read_file, replace_file};
 
-const MAGIC: &[u8; 8] = b"SKLOGCP1";
-const FIXED_BYTES: usize = 48;
+const MAGIC: &[u8; 8] = b"SKLOGCP2";
+/// As it was before the settled term, the boot and the clean close were written down.
+const MAGIC_1: &[u8; 8] = b"SKLOGCP1";
+const FIXED_BYTES_1: usize = 48;
+const FIXED_BYTES: usize = 68;
 const EPOCH_BYTES: usize = 12;
 const DURABLE_NAME: &str = "checkpoint";
 const NEXT_NAME: &str = "checkpoint.next";
@@ -29,6 +33,12 @@ pub(super) struct Checkpoint {
     pub(super) sealed: Offset,
     /// The log's end when this was written: epochs up to there are complete.
     pub(super) end: Offset,
+    /// See [`super::PartitionLog::settled`].
+    pub(super) settled: Option<LeaderEpoch>,
+    /// The kernel boot under which the log was opened last.
+    pub(super) boot: Option<Boot>,
+    /// Set when the log was closed in good order: the size of its last segment, which begins at `sealed`, bytes.
+    pub(super) closed: Option<u64>,
     pub(super) epochs: Vec<(LeaderEpoch, Offset)>,
 }
 
@@ -73,6 +83,9 @@ impl Checkpoint {
         for offset in [self.log_start, self.durable, self.end, self.sealed] {
             bytes.extend_from_slice(&offset.0.to_be_bytes());
         }
+        bytes.extend_from_slice(&self.settled.map_or(-1, |epoch| epoch.0).to_be_bytes());
+        bytes.extend_from_slice(&self.boot.map_or(0, |boot| boot.0).to_be_bytes());
+        bytes.extend_from_slice(&self.closed.unwrap_or(u64::MAX).to_be_bytes());
         for (epoch, start) in &self.epochs {
             bytes.extend_from_slice(&epoch.0.to_be_bytes());
             bytes.extend_from_slice(&start.0.to_be_bytes());
@@ -84,13 +97,18 @@ impl Checkpoint {
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (content, crc) = bytes.split_last_chunk::<4>()?;
-        if content.len() < FIXED_BYTES
-            || content[..8] != *MAGIC
-            || crc32c(content) != u32::from_be_bytes(*crc)
-        {
+        if crc32c(content) != u32::from_be_bytes(*crc) {
             return None;
         }
         let long = |at: usize| Some(i64::from_be_bytes(content.get(at..at + 8)?.try_into().ok()?));
+        let (fixed, settled, boot, closed) = match content.first_chunk::<8>()? {
+            MAGIC => {
+                let settled = i32::from_be_bytes(content.get(48..52)?.try_into().ok()?);
+                (FIXED_BYTES, settled, long(52)?.cast_unsigned(), long(60)?.cast_unsigned())
+            }
+            MAGIC_1 => (FIXED_BYTES_1, -1, 0, u64::MAX),
+            _ => return None,
+        };
         let epoch = |bytes: &[u8]| {
             let (epoch, start) = bytes.split_first_chunk::<4>()?;
             Some((
@@ -104,7 +122,10 @@ impl Checkpoint {
             durable: Offset(long(24)?),
             end: Offset(long(32)?),
             sealed: Offset(long(40)?),
-            epochs: content[FIXED_BYTES..].chunks(EPOCH_BYTES).map(epoch).collect::<Option<_>>()?,
+            settled: (settled >= 0).then_some(LeaderEpoch(settled)),
+            boot: (boot != 0).then_some(Boot(boot)),
+            closed: (closed != u64::MAX).then_some(closed),
+            epochs: content.get(fixed..)?.chunks(EPOCH_BYTES).map(epoch).collect::<Option<_>>()?,
         })
     }
 }

@@ -19,8 +19,8 @@ pub enum LogError {
     /// What was durable does not read back: rot, not a torn tail (the PAR rule). Nothing was changed.
     #[error(
         "{path}: the log is damaged at offset {offset}, but everything below {durable} was durable; \
-         nothing is cut. Restore the file, or remove the directory to refill this partition from its \
-         other replicas"
+         nothing is cut. Restore the file, or remove the whole data directory, so that this member is \
+         known to hold nothing and is refilled from its peers"
     )]
     Damaged {
         /// The log's directory.

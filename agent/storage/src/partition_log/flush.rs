@@ -74,7 +74,11 @@ impl PartitionLog {
     /// As the disk; final, as any failed flush.
     pub fn close(&mut self) -> Result<(), LogError> {
         self.flush_all().map_err(|error| self.io(error))?;
-        self.save_checkpoint()
+        let size = self.active().size;
+        let end = self.end();
+        let mut checkpoint = self.next_checkpoint(end);
+        checkpoint.closed = Some(size);
+        checkpoint.write_durable(&*self.disk, &self.dir).map_err(|error| self.io(error))
     }
 
     fn flush_all(&mut self) -> io::Result<()> {
@@ -107,6 +111,9 @@ impl PartitionLog {
             durable: self.durable.min(end),
             sealed: self.sealed.min(end),
             end,
+            settled: self.settled,
+            boot: self.boot,
+            closed: None,
             epochs: self.epochs.clone(),
         };
         self.checkpoint.clone()

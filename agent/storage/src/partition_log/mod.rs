@@ -68,9 +68,23 @@ impl Default for LogConfig {
     }
 }
 
+/// A start of the kernel, told apart from every other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot(u64);
+
+impl Boot {
+    /// The start that the kernel gave this id.
+    pub fn of(boot_id: &str) -> Self {
+        Self(crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, boot_id.as_bytes()).max(1))
+    }
+}
+
 /// How far the files can be trusted at open. Damage below the durable end is an error in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
+    /// As the log itself tells: it is trusted if it was opened under this boot before, or closed in good order. A process that dies
+    /// while it recovers from a power cut leaves logs behind that nobody has checked yet.
+    Boot(Boot),
     /// The process died or stopped under the same kernel: what was written is there. Only what the index does
     /// not cover yet is read, so the time does not grow with the data.
     PageCache,
@@ -92,6 +106,8 @@ pub struct PartitionLog {
     sealed: Offset,
     /// What the disk is known to say.
     checkpoint: Checkpoint,
+    settled: Option<LeaderEpoch>,
+    boot: Option<Boot>,
     /// Where each leader epoch begins, ascending in both.
     epochs: Vec<(LeaderEpoch, Offset)>,
     tail: VecDeque<(Offset, Bytes)>,
@@ -176,6 +192,18 @@ impl PartitionLog {
         let end = self.end();
         note_epoch(&mut self.epochs, epoch, end);
         self.checkpoint_buffered().map_err(|error| self.io(error))
+    }
+
+    /// The last term of which this log held, durably, everything that its leader began with; written down here for
+    /// whoever decides by it.
+    pub fn settled(&self) -> Option<LeaderEpoch> {
+        self.settled
+    }
+
+    /// Notes a term of which this log holds, durably, everything that its leader began with. The next checkpoint
+    /// tells it.
+    pub fn note_settled(&mut self, epoch: LeaderEpoch) {
+        self.settled = self.settled.max(Some(epoch));
     }
 
     /// Appends whole batches whose offsets follow the end, and whose epochs are not below those before;

@@ -13,7 +13,7 @@ use streamkeeper_base::{LeaderEpoch, Offset};
 
 use super::checkpoint::Checkpoint;
 use super::segment::{self, Check, Segment};
-use super::{Flushing, LogConfig, LogError, PartitionLog, Trust, note_epoch};
+use super::{Boot, Flushing, LogConfig, LogError, PartitionLog, Trust, note_epoch};
 use crate::disk::{Disk, create_dir_durable};
 
 pub(super) fn open(
@@ -24,6 +24,8 @@ pub(super) fn open(
 ) -> Result<PartitionLog, LogError> {
     let io = |source| LogError::Io { path: dir.to_owned(), source };
     let (checkpoint, bases) = prepare(&*disk, dir).map_err(io)?;
+    let (trust, boot) = judge(&*disk, dir, trust, &checkpoint, &bases).map_err(io)?;
+    let is_marked = checkpoint.boot == boot;
     let (start, durable) = (checkpoint.log_start, checkpoint.durable.max(checkpoint.log_start));
     let mut found = load(&*disk, dir, &bases, checkpoint.sealed, trust).map_err(io)?;
     let first = found.segments.front().map_or(start, |s| s.base);
@@ -49,6 +51,8 @@ pub(super) fn open(
         log_start: start,
         durable,
         sealed: checkpoint.sealed,
+        settled: checkpoint.settled,
+        boot,
         epochs,
         checkpoint,
         tail: VecDeque::new(),
@@ -59,7 +63,7 @@ pub(super) fn open(
     let known_to = match trust {
         _ if found.is_cut => Offset::ZERO,
         Trust::PageCache => log.checkpoint.end,
-        Trust::Nothing => log.checkpoint.end.min(log.sealed),
+        Trust::Nothing | Trust::Boot(_) => log.checkpoint.end.min(log.sealed),
     };
     repair(&mut log, &bases, found.is_cut, known_to).map_err(io)?;
     if found.is_cut || trust == Trust::Nothing {
@@ -79,8 +83,30 @@ pub(super) fn open(
         log.checkpoint_durable_at(end)
             .and_then(|()| Checkpoint::forget_buffered(&*log.disk, dir))
             .map_err(io)?;
+    } else if !is_marked {
+        log.checkpoint_buffered().map_err(io)?;
     }
     Ok(log)
+}
+
+/// What to believe, and the boot that is written down from now on.
+fn judge(
+    disk: &dyn Disk,
+    dir: &Path,
+    trust: Trust,
+    checkpoint: &Checkpoint,
+    bases: &[Offset],
+) -> io::Result<(Trust, Option<Boot>)> {
+    let Trust::Boot(boot) = trust else { return Ok((trust, None)) };
+    if bases.is_empty() || checkpoint.boot == Some(boot) {
+        return Ok((Trust::PageCache, Some(boot)));
+    }
+    // Whatever was written since the close makes the last segment longer, or begins another.
+    let is_closed = match (checkpoint.closed, bases.last()) {
+        (Some(size), Some(last)) => *last == checkpoint.sealed && segment::length(disk, dir, *last)? == size,
+        (None, _) | (_, None) => false,
+    };
+    Ok((if is_closed { Trust::PageCache } else { Trust::Nothing }, Some(boot)))
 }
 
 /// Makes the directory, and removes segments wholly below the log start.

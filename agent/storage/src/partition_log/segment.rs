@@ -72,6 +72,11 @@ pub(super) fn remove(disk: &dyn Disk, dir: &Path, base: Offset) -> io::Result<()
     disk.remove_file(&path(dir, base, "log"))
 }
 
+/// Bytes in a segment's file.
+pub(super) fn length(disk: &dyn Disk, dir: &Path, base: Offset) -> io::Result<u64> {
+    disk.open(&path(dir, base, "log"), Access::Read)?.len()
+}
+
 fn path(dir: &Path, base: Offset, extension: &str) -> PathBuf {
     dir.join(format!("{:020}.{extension}", base.0))
 }

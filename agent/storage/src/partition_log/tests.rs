@@ -7,7 +7,7 @@ use bytes::Bytes;
 use streamkeeper_base::batch::{self, BATCH_CRC_START, BatchHeader};
 use streamkeeper_base::{LeaderEpoch, Offset, Random};
 
-use super::{LogConfig, LogError, PartitionLog, Trust, remove_garbage};
+use super::{Boot, LogConfig, LogError, PartitionLog, Trust, remove_garbage};
 use crate::disk::{Crash, Disk, SimulatedDisk};
 
 const CONFIG: LogConfig =
@@ -215,6 +215,55 @@ fn a_clean_stop_makes_everything_durable_and_reopens_without_reading_batches() {
     assert!(log.read(Offset(12), log.end(), 100).is_ok(), "and only what is damaged is refused");
 }
 
+/// Opened under a boot of the kernel.
+fn boot(disk: &SimulatedDisk, id: &str) -> PartitionLog {
+    open(disk, Trust::Boot(Boot::of(id)))
+}
+
+#[test] // found by reading: after a second crash, during recovery, nobody checked what a power cut had left
+fn a_log_is_checked_after_a_power_cut_whatever_happened_to_other_logs() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = boot(&disk, "a");
+    for i in 0..20 {
+        log.append(&batch_at(i, 1, 0, 939, i)).expect("a good disk");
+    }
+    drop(log);
+    disk.crash(Crash::Process);
+    // Under the same boot the index is believed; a flipped bit stands for what a torn write leaves.
+    disk.flip_bit(&segment_path(0), 5500, 1);
+    assert_eq!(boot(&disk, "a").end(), Offset(20), "the process died, nothing else");
+    let log = boot(&disk, "b");
+    assert_eq!((log.end(), log.durable_end().get()), (Offset(5), Offset(5)), "the power was gone");
+    drop(log);
+    disk.crash(Crash::Process);
+    assert_eq!(boot(&disk, "b").end(), Offset(5));
+}
+
+#[test]
+fn a_log_that_was_closed_in_good_order_is_trusted_until_something_is_written() {
+    for appended in [false, true] {
+        let disk = SimulatedDisk::new(1);
+        let mut log = boot(&disk, "a");
+        for i in 0..20 {
+            log.append(&batch_at(i, 1, 0, 939, i)).expect("a good disk");
+        }
+        log.close().expect("a good disk");
+        if appended {
+            let mut log = boot(&disk, "b");
+            log.append(&batch_at(20, 1, 0, 939, 20)).expect("a good disk");
+            flush(&mut log).expect("a good disk");
+        }
+        disk.crash(Crash::Power);
+        disk.flip_bit(&segment_path(12), 500, 1);
+        let log = try_open(&disk, Trust::Boot(Boot::of("c")));
+        match log {
+            Ok(log) => assert!(!appended && log.end() == Offset(20)),
+            // The flipped bit is below what the close made durable.
+            Err(error) => assert!(appended && matches!(error, LogError::Damaged { .. }), "{error}"),
+        }
+    }
+}
+
 #[test] // the PAR rule (storage.md 7)
 fn rot_below_the_durable_end_is_refused_and_above_it_is_cut() {
     for (damaged, durable) in [(2_u64, 3), (2, 13), (30, 31), (39, 40)] {
@@ -420,6 +469,22 @@ fn truncation_fixes_epochs_even_at_the_end() {
     assert_eq!(open(&disk, Trust::PageCache).last_epoch(), Some(LeaderEpoch(7)), "a process crash keeps it");
     log.truncate(Offset(5)).expect("a good disk");
     assert_eq!(log.epochs(), [(LeaderEpoch(0), Offset(0))]);
+}
+
+#[test]
+fn a_settled_term_stays_with_the_log_over_cuts_and_restarts() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = filled(&disk, 5);
+    assert_eq!(log.settled(), None);
+    log.note_settled(LeaderEpoch(3));
+    log.note_settled(LeaderEpoch(2));
+    log.save_checkpoint().expect("a good disk");
+    log.truncate(Offset(2)).expect("a good disk");
+    disk.crash(Crash::Power);
+    let mut log = open(&disk, Trust::Nothing);
+    assert_eq!(log.settled(), Some(LeaderEpoch(3)));
+    log.restart_at(Offset(9)).expect("a good disk");
+    assert_eq!(open(&disk, Trust::PageCache).settled(), Some(LeaderEpoch(3)));
 }
 
 #[test]
