@@ -187,6 +187,20 @@ impl Partition {
         self.advance();
     }
 
+    pub(crate) fn awaited(&mut self, request: RequestId, end: Offset, deadline: Instant) {
+        let is_acknowledged = end <= self.high_watermark;
+        match &mut self.role {
+            Role::Leading(_) if is_acknowledged => self.out.push(Action::Reply { request, result: Ok(()) }),
+            Role::Leading(leader) => {
+                let place = leader.waiting.partition_point(|(other, ..)| *other <= end);
+                leader.waiting.insert(place, (end, request, deadline));
+            }
+            Role::Following(_) | Role::Idle => {
+                self.out.push(Action::Reply { request, result: Err(ProduceError::NotLeader) });
+            }
+        }
+    }
+
     /// The owner read the log for a follower, from where [`Action::ReadForFollower`] said.
     pub fn send_read(
         &mut self,

@@ -57,6 +57,15 @@ pub enum Event {
         /// When to give up.
         deadline: Instant,
     },
+    /// A producer sent again what is in the log up to `end`: it is answered as the first time, once that is acknowledged (rule 31).
+    Awaited {
+        /// Who waits.
+        request: RequestId,
+        /// The end of its batch.
+        end: Offset,
+        /// When to give up.
+        deadline: Instant,
+    },
     /// A flush of the log's files covers everything below. Only storage can make the token.
     Persisted(Durable<Offset>),
     /// The write-ahead log holds the records from the first offset up to the second.
@@ -243,6 +252,7 @@ impl Partition {
             Event::Appended { request, at, end, batches, deadline } => {
                 self.appended(request, at, end, &batches, deadline);
             }
+            Event::Awaited { request, end, deadline } => self.awaited(request, end, deadline),
             Event::Persisted(end) => {
                 self.durable.flushed(end.get());
                 self.persisted();

@@ -485,3 +485,15 @@ fn a_greeting_counts_once_the_state_that_its_leader_saw_is_known() {
             .any(|a| matches!(a, Action::Send { to, message: Message::Position { .. } } if *to == m(2)))
     );
 }
+
+#[test] // rule 31; found by reading: a retry was answered as a success before what it repeats was acknowledged
+fn a_repeated_batch_is_answered_when_the_first_one_is_acknowledged() {
+    let mut p = leader();
+    produce(&mut p, 7, 0);
+    let again = |request| Event::Awaited { request, end: Offset(1), deadline: at(5000) };
+    assert_eq!(replies(&step(&mut p, 1, again(8), 1)), []);
+    step(&mut p, 1, Event::Persisted(Durable::flushed(Offset(1))), 1);
+    progress(&mut p, 2, 1, 1, 1, 1);
+    assert_eq!(replies(&progress(&mut p, 2, 2, 1, 0, 1)), [(7, Ok(())), (8, Ok(()))]);
+    assert_eq!(replies(&step(&mut p, 3, again(9), 1)), [(9, Ok(()))], "it is acknowledged already");
+}

@@ -171,7 +171,14 @@ impl Broker {
             Verdict::Next => {}
             Verdict::Duplicate(offset) => {
                 let log_start = replica.log.log_start().0;
-                return Ok((Appended::Done { base_offset: offset.0, log_start }, offset.0));
+                let end = offset.plus(i64::from(header.last_offset_delta) + 1);
+                if acks != -1 || replica.partition.high_watermark() >= end {
+                    return Ok((Appended::Done { base_offset: offset.0, log_start }, offset.0));
+                }
+                // What it repeats may still be lost: it is a success only when that one is.
+                let request = self.number();
+                self.step(tp, Event::Awaited { request, end, deadline });
+                return Ok((Appended::Waiting(request), offset.0));
             }
             Verdict::OutOfOrder => return Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER),
             Verdict::FencedEpoch => return Err(ErrorCode::INVALID_PRODUCER_EPOCH),
