@@ -120,9 +120,10 @@ pub(crate) fn reassign(
     if (1..target.len()).any(|i| target[..i].contains(&target[i])) {
         return error("a member is named twice".to_owned());
     }
-    // Replicas that an unfinished reassignment was adding go at once, unless they are wanted again.
-    let base: Vec<MemberId> =
-        partition.replicas.iter().filter(|id| !partition.adding.contains(id)).copied().collect();
+    // Replicas that an unfinished reassignment was adding go at once, unless they are wanted again, or in sync already: then their disks
+    // may stand behind what was acknowledged, and the leader says when they can be done without.
+    let stands = |id: &&MemberId| !partition.adding.contains(id) || partition.isr.contains(id);
+    let base: Vec<MemberId> = partition.replicas.iter().filter(stands).copied().collect();
     let mut next = partition.clone();
     next.adding = target.iter().filter(|id| !base.contains(id)).copied().collect();
     next.removing = base.iter().filter(|id| !target.contains(id)).copied().collect();

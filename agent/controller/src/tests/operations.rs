@@ -139,6 +139,24 @@ fn a_cancelled_rebalance_takes_its_moves_back_and_begins_no_others() {
 }
 
 #[test]
+fn a_cancellation_keeps_a_replica_whose_disk_may_count_until_the_leader_lets_it_go() {
+    let mut image = cluster(4);
+    run(&mut image, topic("t", 1, 3)).expect("good");
+    let before = of(&image, "t").replicas;
+    operate(&mut image, Operation::Drain(before[2]));
+    step(&mut image, "a move");
+    let added = of(&image, "t").adding[0];
+    let everyone: Vec<i32> = of(&image, "t").replicas.iter().map(|id| id.0).collect();
+    propose(&mut image, "t", &everyone).expect("it caught up");
+    operate(&mut image, Operation::CancelRebalance { at: WallMillis(5) });
+    let p = of(&image, "t");
+    assert_eq!((p.adding, p.removing, p.isr.contains(&added)), (vec![], vec![added], true));
+    let old: Vec<i32> = before.iter().map(|id| id.0).collect();
+    propose(&mut image, "t", &old).expect("the leader lets it go");
+    assert_eq!((of(&image, "t").replicas, image.rebalance.run.moves_done), (before, 0));
+}
+
+#[test]
 fn a_drain_in_manual_mode_moves_nothing_else() {
     let mut image = manual_and_skewed();
     let others = |image: &ClusterImage| -> usize {
