@@ -9,6 +9,9 @@ mod facts;
 pub mod progress;
 pub mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 pub use change::Change;
 pub use facts::{Facts, MemberFacts, Report, Said};
 pub use streamkeeper_controller::{
