@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use streamkeeper_base::{Address, Incarnation, MemberId, TopicId, WallMillis};
+use streamkeeper_base::{Address, DiskId, Incarnation, MemberId, TopicId, WallMillis};
 use streamkeeper_controller::{
     BlockerKind, ClusterImage, Command, NewTopic, Operation, Verdict, next_command,
 };
@@ -26,13 +26,16 @@ fn run(image: &mut ClusterImage, command: &Command) {
     deltas.iter().for_each(|delta| image.apply(delta));
 }
 
+fn register(id: i32) -> Command {
+    let (disk, incarnation) = (DiskId([id as u8; 16]), Incarnation([id as u8; 16]));
+    Command::Register { member: m(id), disk, incarnation, address: Address::default(), started: true }
+}
+
 /// Brokers without partitions.
 fn brokers(count: i32) -> ClusterImage {
     let mut image = ClusterImage::default();
     for id in 0..count {
-        let incarnation = Incarnation([id as u8; 16]);
-        let address = Address::default();
-        run(&mut image, &Command::Register { member: m(id), incarnation, address, started: true });
+        run(&mut image, &register(id));
     }
     image
 }
@@ -152,11 +155,7 @@ fn progress_is_counted_from_the_image_and_the_sizes() {
     let facts_before = facts(&image, &[0, 1, 2], &[3]);
     let now = WallMillis(1_000);
     assert_eq!(progress(&image, &facts_before, now).state, State::Balanced);
-    let incarnation = Incarnation([3; 16]);
-    run(
-        &mut image,
-        &Command::Register { member: m(3), incarnation, address: Address::default(), started: true },
-    );
+    run(&mut image, &register(3));
     assert_eq!(progress(&image, &facts_before, now).state, State::Skewed, "nobody asked");
     run(&mut image, &Command::Operate(Operation::StartRebalance { at: now }));
     let due = planned(&image, &facts_before, &set(&[])).moves.len() as u64;
@@ -175,9 +174,6 @@ fn progress_is_counted_from_the_image_and_the_sizes() {
     let waiting = State::Waiting("member 3 is down and shall get replicas".to_owned());
     assert_eq!(progress(&image, &facts, now).state, waiting);
     run(&mut image, &Command::Operate(Operation::CancelRebalance { at: now }));
-    run(
-        &mut image,
-        &Command::Register { member: m(3), incarnation, address: Address::default(), started: true },
-    );
+    run(&mut image, &register(3));
     assert_eq!(progress(&image, &facts, now).state, State::Cancelled);
 }
