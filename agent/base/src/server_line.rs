@@ -50,12 +50,19 @@ impl ServerLine {
     /// Reads the number of a server, which is also what `myid` holds.
     ///
     /// # Errors
-    /// It is not a number from 0 to 254: a session id has one byte for it, and 255 marks TTL nodes.
+    /// It is no number, or negative.
     pub fn parse_id(text: &str) -> Result<MemberId, String> {
-        let id: Option<u8> = text.trim().parse().ok().filter(|id| *id != u8::MAX);
-        let id = id.ok_or_else(|| format!("{text:?} is not a number from 0 to 254"))?;
-        Ok(MemberId(id.into()))
+        let id: Option<i32> = text.trim().parse().ok().filter(|id| *id >= 0);
+        id.map(MemberId).ok_or_else(|| format!("{text:?} is not the number of a server"))
     }
+
+    /// True if a server may have this number: a session id has one byte for it, and 255 marks TTL nodes.
+    pub fn may_be(id: MemberId) -> bool {
+        (0..=Self::ID_MAX).contains(&id.0)
+    }
+
+    /// The greatest number that a server may have.
+    pub const ID_MAX: i32 = 254;
 
     /// Reads what follows `server.N=`.
     ///
@@ -183,8 +190,8 @@ mod tests {
         let cases = [
             ("some thing", "not server.N="),
             ("other.1=h:1:2", "not server.N"),
-            ("server.255=h:1:2", "0 to 254"),
-            ("server.x=h:1:2", "0 to 254"),
+            ("server.-1=h:1:2", "not the number of a server"),
+            ("server.x=h:1:2", "not the number of a server"),
             ("server.1=h:1", "3 or 4 parts"),
             ("server.1=h:1:2:3:4", "3 or 4 parts"),
             ("server.1=:1:2", "host is missing"),

@@ -18,6 +18,10 @@ pub struct Settings {
     pub max_client_cnxns: usize,
     /// `4lw.commands.whitelist`: the 4-letter words that are answered; `*` for all.
     pub words: Vec<String>,
+    /// `reconfigEnabled`: clients with WRITE on `/zookeeper/config` may change the ensemble.
+    pub reconfig_enabled: bool,
+    /// False for a server that was started without server lines: it has no ensemble to change.
+    pub is_replicated: bool,
     /// `DigestAuthenticationProvider.superDigest`, `user:hash`: who authenticates so may do everything.
     pub super_digest: Option<String>,
     /// Users of SASL DIGEST-MD5 with their passwords, from a JAAS file; SASL is refused when there are none.
@@ -43,6 +47,8 @@ impl Settings {
             max_session_timeout_ms: tick_time_ms.saturating_mul(20),
             max_client_cnxns: 60,
             words: vec!["srvr".to_owned()],
+            reconfig_enabled: false,
+            is_replicated: true,
             super_digest: None,
             sasl_users: BTreeMap::new(),
             super_user: None,

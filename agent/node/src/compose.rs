@@ -164,6 +164,7 @@ fn address(member: &MemberAddress, zone: &str) -> Address {
         grpc_port: member.grpc_port,
         http_port: member.http_port,
         zone: zone.to_owned(),
+        client_host: member.host.clone(),
         ..Address::default()
     }
 }

@@ -6,6 +6,7 @@
 
 mod acl;
 mod apply;
+mod config;
 mod expiry;
 mod owner;
 mod path;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use acl::{authenticate, may};
 pub use apply::{Applied, Outcome, Trigger};
+pub use config::CONFIG_PATH;
 pub use owner::Owner;
 pub use path::{is_valid, parent};
 pub use prep::{Prep, Prepared};

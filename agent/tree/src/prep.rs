@@ -11,6 +11,7 @@ use streamkeeper_base::znode::{Acl, CreateMode, ErrorCode, Identity, Lifetime, W
 use streamkeeper_base::{SessionId, WallMillis, Zxid};
 
 use crate::acl::{may, resolve};
+use crate::config::CONFIG_PATH;
 use crate::owner::Owner;
 use crate::path::{is_valid, parent};
 use crate::tree::Tree;
@@ -192,6 +193,10 @@ impl View<'_> {
             Write::SetData { path, data, version } => {
                 let node = self.existing(path)?;
                 self.permit(&node.acl, perms::WRITE)?;
+                if path == CONFIG_PATH {
+                    // Only reconfig changes it.
+                    return Err(ErrorCode::BAD_ARGUMENTS);
+                }
                 let next = next_version(node.version, *version)?;
                 self.changes.insert(path.clone(), Speculative { version: next, ..node });
                 Ok(Txn::SetData { path: path.clone(), data: data.clone(), version: next })

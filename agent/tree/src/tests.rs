@@ -142,6 +142,7 @@ fn rules_of_create_and_delete() {
         (delete("/"), ErrorCode::BAD_ARGUMENTS),
         (delete("/zookeeper/config"), ErrorCode::BAD_ARGUMENTS),
         (set("x", -1), ErrorCode::BAD_ARGUMENTS),
+        (set("/zookeeper/config", -1), ErrorCode::NO_AUTH),
     ];
     for (write, code) in cases {
         assert_eq!(world.run(&write), Err(vec![code]), "{write:?}");

@@ -55,6 +55,23 @@ impl Peer {
         result
     }
 
+    /// Writes the membership as it is to the log, so that whoever reads the log learns it from there and not from what it was told at
+    /// its first start.
+    ///
+    /// # Errors
+    /// As [`Peer::propose`], or a change is under way.
+    pub fn record_membership(&mut self, out: &mut Vec<Action>) -> Result<Zxid, ProposeError> {
+        self.proposable()?;
+        if self.history.is_changing() {
+            return Err(ProposeError::ChangeInProgress);
+        }
+        let membership = self.history.membership().clone();
+        std::mem::swap(&mut self.out, out);
+        let result = self.append(Payload::Config(membership));
+        std::mem::swap(&mut self.out, out);
+        result
+    }
+
     fn proposable(&self) -> Result<(), ProposeError> {
         match &self.role {
             Role::Leading(leader)

@@ -72,7 +72,7 @@ impl Coordination {
     }
 
     /// Notifications leave before any reply that shows the change; each connection learns of a trigger once.
-    fn fire(&mut self, zxid: Zxid, trigger: &Trigger) {
+    pub(super) fn fire(&mut self, zxid: Zxid, trigger: &Trigger) {
         let receivers = self.watches.fire(trigger);
         if receivers.is_empty() {
             return;

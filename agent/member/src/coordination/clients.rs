@@ -8,6 +8,7 @@ use streamkeeper_base::znode::{ErrorCode, Write};
 use streamkeeper_tree::{Outcome, password};
 use streamkeeper_wire::jute::{
     ConnectRequest, ConnectResponse, JuteError, Reader, ReplyHeader, Request as ClientRequest, RequestHeader,
+    put_buffer, put_stat, put_string,
 };
 use streamkeeper_zab::RoleName;
 
@@ -171,7 +172,14 @@ impl Coordination {
             return;
         }
         match request {
-            Ok(ClientRequest::Write(write)) => self.write(connection, session, header, &write, record),
+            Ok(ClientRequest::Write(write)) => {
+                let is_multi = matches!(write, Write::Multi(_));
+                let kind = WaitKind::Write { is_multi, with_stat: replies::stats_wanted(&write) };
+                self.write(connection, session, header, kind, record);
+            }
+            Ok(ClientRequest::Reconfig(_)) => {
+                self.write(connection, session, header, WaitKind::Reconfig, record);
+            }
             Ok(ClientRequest::CloseSession) => {
                 let number = self.next_request;
                 self.wait(connection, number, header.xid, WaitKind::Close);
@@ -196,13 +204,11 @@ impl Coordination {
         connection: ConnectionId,
         session: SessionId,
         header: RequestHeader,
-        write: &Write,
+        kind: WaitKind,
         record: Bytes,
     ) {
         let Some(client) = self.clients.get(&connection) else { return };
         let who = client.who.clone();
-        let is_multi = matches!(write, Write::Multi(_));
-        let kind = WaitKind::Write { is_multi, with_stat: replies::stats_wanted(write) };
         // The slot must be there before the answer, which may come at once on the leader.
         let number = self.next_request;
         self.wait(connection, number, header.xid, kind);
@@ -237,7 +243,7 @@ impl Coordination {
         self.fill(connection, number, |xid, kind| match kind {
             WaitKind::Write { with_stat, .. } => Some(replies::committed(xid, zxid, outcome, with_stat)),
             WaitKind::Close => Some(ReplyHeader { xid, zxid, error: ErrorCode::OK }.frame(|_| {})),
-            WaitKind::Sync { .. } => None,
+            WaitKind::Sync { .. } | WaitKind::Reconfig => None,
         });
     }
 
@@ -246,15 +252,22 @@ impl Coordination {
         match response {
             Response::Rejected { codes, .. } => self.fill(connection, number, |xid, kind| match kind {
                 WaitKind::Write { is_multi, .. } => Some(replies::rejected(xid, zxid, &codes, *is_multi)),
-                WaitKind::Close | WaitKind::Sync { .. } => Some(replies::rejected(xid, zxid, &codes, false)),
-            }),
-            Response::Synced { .. } => self.fill(connection, number, |xid, kind| match kind {
-                WaitKind::Sync { path } => {
-                    let header = ReplyHeader { xid, zxid, error: ErrorCode::OK };
-                    Some(header.frame(|out| streamkeeper_wire::jute::put_string(out, path)))
+                WaitKind::Close | WaitKind::Sync { .. } | WaitKind::Reconfig => {
+                    Some(replies::rejected(xid, zxid, &codes, false))
                 }
-                WaitKind::Write { .. } | WaitKind::Close => None,
             }),
+            Response::Synced { .. } => {
+                let (config, stat) = self.tree.config();
+                let header = |xid| ReplyHeader { xid, zxid, error: ErrorCode::OK };
+                self.fill(connection, number, |xid, kind| match kind {
+                    WaitKind::Sync { path } => Some(header(xid).frame(|out| put_string(out, path))),
+                    WaitKind::Reconfig => Some(header(xid).frame(|out| {
+                        put_buffer(out, config.as_deref());
+                        put_stat(out, &stat);
+                    })),
+                    WaitKind::Write { .. } | WaitKind::Close => None,
+                });
+            }
             Response::Lost
             | Response::Reattached { .. }
             | Response::Answered { .. }
@@ -313,6 +326,7 @@ impl Coordination {
             | ClientRequest::Auth { .. }
             | ClientRequest::Sasl { .. }
             | ClientRequest::Sync { .. }
+            | ClientRequest::Reconfig(_)
             | ClientRequest::Write(_) => vec![ReplyHeader { xid, zxid, error: ErrorCode::OK }.frame(|_| {})],
         };
         frames.into_iter().for_each(|frame| self.send_client(connection, frame));

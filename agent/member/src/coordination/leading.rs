@@ -20,6 +20,7 @@ use super::recovering::Recovering;
 use super::survey::Survey;
 use super::txn::{Body, Envelope};
 
+use super::reconfig::Reconfiguration;
 use crate::settings::Settings;
 
 /// A member that is out of contact longer leads nothing and leaves its ISRs.
@@ -53,6 +54,7 @@ pub(super) struct Leading {
     /// The lead of the quorum goes to another once this is applied.
     pub(super) give_lead_after: Option<Zxid>,
     pub(super) image_changed: bool,
+    pub(super) reconfiguration: Option<Reconfiguration>,
     /// When containers and TTL nodes are looked at next.
     pub(super) expire_nodes_at: Instant,
     control_at: Instant,
@@ -75,6 +77,7 @@ impl Leading {
             survey: Survey::default(),
             give_lead_after: None,
             image_changed: true,
+            reconfiguration: None,
             expire_nodes_at: now + settings.container_check,
             control_at: now,
             since: now,
@@ -161,6 +164,10 @@ impl Coordination {
         leading.expiry.touch(session, self.clocks.now);
         let decided = match jute::Request::decode(op, &mut jute::Reader::new(record)) {
             Ok(jute::Request::Write(write)) => leading.prep.write(&self.tree, session, who, &write),
+            Ok(jute::Request::Reconfig(wanted)) if leading.prep.session_is_live(&self.tree, session) => {
+                return self.lead_reconfig(origin, number, who, &wanted);
+            }
+            Ok(jute::Request::Reconfig(_)) => Err(vec![ErrorCode::SESSION_EXPIRED]),
             Ok(_) | Err(_) => Err(vec![ErrorCode::MARSHALLING_ERROR]),
         };
         match decided {
@@ -334,6 +341,7 @@ impl Coordination {
         while let Some(session) = self.leading.as_mut().and_then(|l| l.expiry.pop_expired(now)) {
             self.lead_close(self.config.member, 0, session);
         }
+        self.continue_reconfig();
         self.expire_nodes();
         self.note_synced();
         self.fence_silent();

@@ -13,6 +13,7 @@ mod forward;
 mod leading;
 mod membership;
 mod recovering;
+mod reconfig;
 mod survey;
 mod telling;
 mod txn;
@@ -391,8 +392,7 @@ impl Coordination {
                 Action::Disconnect(peer) => self.out.push(Output::PeerReset { peer, link: Link::Quorum }),
                 Action::Deliver { zxid, txn } => self.apply(zxid, txn),
                 Action::DeliverMembership { zxid, membership } => {
-                    self.applied = zxid;
-                    self.out.push(Output::Tell(FromCoordination::Peers(addresses(&membership))));
+                    self.membership_committed(zxid, &membership)
                 }
                 Action::RoleChanged { role, .. } => self.role_changed(role),
                 Action::SupplySnapshot { to } => without_history.push(to),
@@ -423,6 +423,7 @@ impl Coordination {
                 .sessions()
                 .for_each(|(session, timeout)| leading.expiry.add(session, timeout, self.clocks.now));
             self.leading = Some(leading);
+            self.record_membership();
             self.make_session_key();
         } else {
             self.leading = None;

@@ -39,6 +39,8 @@ pub(crate) enum WaitKind {
     Write { is_multi: bool, with_stat: Vec<bool> },
     /// A sync of a path.
     Sync { path: String },
+    /// A change of the ensemble.
+    Reconfig,
     /// The end of the session.
     Close,
 }

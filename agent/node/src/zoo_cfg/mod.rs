@@ -118,6 +118,7 @@ impl Interpreter<'_> {
         self.authentication(&mut settings, sources.jaas);
         let tick = Duration::from_millis(u64::try_from(settings.tick_time_ms).unwrap_or(0));
         let listed = self.servers();
+        settings.is_replicated = !listed.is_empty();
         let init_limit = self.limit("initLimit", 10, !listed.is_empty());
         let sync_limit = self.limit("syncLimit", 5, !listed.is_empty());
         let quorum_listen_on_all = self.switch("quorumListenOnAllIPs", false);
@@ -160,6 +161,7 @@ impl Interpreter<'_> {
         if let Some(words) = self.entries.take("4lw.commands.whitelist") {
             settings.words = words.value.split(',').map(|word| word.trim().to_owned()).collect();
         }
+        settings.reconfig_enabled = self.switch("reconfigEnabled", false);
         settings.extended_types = self.switch("extendedTypesEnabled", false);
         let container = "znode.container.";
         if let Some(ms) = self.number(&format!("{container}checkIntervalMs"), 1..=u64::MAX).flatten() {
@@ -217,7 +219,14 @@ impl Interpreter<'_> {
         for (id, entry) in self.entries.take_all("server.") {
             let line = ServerLine::parse_id(&id).and_then(|id| ServerLine::parse_value(id, &entry.value));
             match line {
-                Ok(line) => servers.push(line),
+                Ok(line) if ServerLine::may_be(line.id) => servers.push(line),
+                Ok(_) => {
+                    let most = ServerLine::ID_MAX;
+                    self.errors.push(format!(
+                        "{}: server.{id}: the greatest number of a server is {most}",
+                        entry.at
+                    ));
+                }
                 Err(reason) => self.errors.push(format!("{}: server.{id}: {reason}", entry.at)),
             }
         }
@@ -240,7 +249,11 @@ impl Interpreter<'_> {
         let mut client = port.map(|port| (host, port));
         drop(self.entries.take("peerType"));
         let member = match myid.map(ServerLine::parse_id) {
-            Some(Ok(id)) => id,
+            Some(Ok(id)) if ServerLine::may_be(id) => id,
+            Some(Ok(id)) => {
+                let most = ServerLine::ID_MAX;
+                return self.fail(format!("dataDir/myid: {id}: the greatest number of a server is {most}"));
+            }
             Some(Err(reason)) => return self.fail(format!("dataDir/myid: {reason}")),
             None if servers.is_empty() => MemberId(1),
             None => {

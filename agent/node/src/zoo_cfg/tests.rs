@@ -127,7 +127,13 @@ fn dangerous_and_wrong_keys_are_errors_with_their_lines() {
             "zoo.cfg:5: group.1=1 is not served",
         ),
         (ENSEMBLE, None, "myid is missing"),
-        (ENSEMBLE, Some("x"), "dataDir/myid: \"x\" is not a number"),
+        (ENSEMBLE, Some("x"), "dataDir/myid: \"x\" is not the number"),
+        (ENSEMBLE, Some("255"), "dataDir/myid: 255: the greatest"),
+        (
+            "dataDir=/d\nclientPort=1\ninitLimit=1\nsyncLimit=1\nserver.300=h:1:2\n",
+            Some("1"),
+            "server.300: the greatest",
+        ),
         (ENSEMBLE, Some("9"), "there is no server.9"),
     ];
     for (text, myid, reason) in cases {

@@ -11,7 +11,7 @@ mod response;
 mod tests;
 
 pub use io::{Reader, put_buffer, put_string};
-pub use request::{ConnectRequest, Read, Request, RequestHeader, SetWatches, encode_write, op};
+pub use request::{ConnectRequest, Read, Reconfig, Request, RequestHeader, SetWatches, encode_write, op};
 pub use response::{
     ConnectResponse, MultiOutcome, ReplyHeader, put_acls, put_stat, put_strings, read_stat, read_strings,
     watch_event,

@@ -24,6 +24,7 @@ pub mod op {
     pub const CHECK: i32 = 13;
     pub const MULTI: i32 = 14;
     pub const CREATE2: i32 = 15;
+    pub const RECONFIG: i32 = 16;
     pub const CHECK_WATCHES: i32 = 17;
     pub const REMOVE_WATCHES: i32 = 18;
     pub const CREATE_CONTAINER: i32 = 19;
@@ -160,6 +161,36 @@ pub struct SetWatches {
     pub recursive: Vec<String>,
 }
 
+/// A change of the ensemble by its server lines (ReconfigRequest).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reconfig {
+    /// Servers that join, or whose addresses or roles change; separated by commas.
+    pub joining: String,
+    /// The numbers of servers that leave; separated by commas.
+    pub leaving: String,
+    /// All servers, instead of the two above.
+    pub new_members: String,
+    /// The version that the change is meant for; -1 for any.
+    pub config_version: i64,
+}
+
+impl Reconfig {
+    /// Reads the record.
+    ///
+    /// # Errors
+    /// It is cut off or not UTF-8.
+    pub fn decode(r: &mut Reader) -> Result<Self, JuteError> {
+        let (joining, leaving, new_members) = (r.string()?, r.string()?, r.string()?);
+        Ok(Self { joining, leaving, new_members, config_version: r.i64()? })
+    }
+
+    /// Writes the record.
+    pub fn encode(&self, out: &mut BytesMut) {
+        [&self.joining, &self.leaving, &self.new_members].into_iter().for_each(|text| put_string(out, text));
+        out.put_i64(self.config_version);
+    }
+}
+
 /// Any request after the first frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -184,6 +215,8 @@ pub enum Request {
         /// Comes back.
         path: String,
     },
+    /// Changes the ensemble.
+    Reconfig(Reconfig),
     /// Changes the tree.
     Write(Write),
     /// Reads it.
@@ -214,6 +247,7 @@ impl Request {
                 Self::Auth { scheme: reader.string()?, credentials: reader.buffer()?.unwrap_or_default() }
             }
             op::SASL => Self::Sasl { token: reader.buffer()?.unwrap_or_default() },
+            op::RECONFIG => Self::Reconfig(Reconfig::decode(reader)?),
             op::SYNC => Self::Sync { path: reader.string()? },
             op::CREATE
             | op::CREATE2
@@ -414,6 +448,10 @@ impl Request {
             Self::Sync { path } => {
                 put_string(out, path);
                 op::SYNC
+            }
+            Self::Reconfig(reconfig) => {
+                reconfig.encode(out);
+                op::RECONFIG
             }
             Self::Write(write) => encode_write(write, out),
             Self::Read(read) => encode_read(read, out),

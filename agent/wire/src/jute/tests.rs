@@ -5,7 +5,8 @@ use streamkeeper_base::znode::{Acl, CreateMode, ErrorCode, Lifetime, Write};
 
 use super::frame::{Unit, decode};
 use super::{
-    ConnectRequest, ConnectResponse, JuteError, Read, Reader, ReplyHeader, Request, RequestHeader, SetWatches,
+    ConnectRequest, ConnectResponse, JuteError, Read, Reader, Reconfig, ReplyHeader, Request, RequestHeader,
+    SetWatches,
 };
 
 fn body(frame: &Bytes) -> Bytes {
@@ -26,6 +27,11 @@ fn requests_read_back() {
         Request::Ping,
         Request::CloseSession,
         Request::Auth { scheme: "digest".into(), credentials: Bytes::from_static(b"u:p") },
+        Request::Reconfig(Reconfig {
+            joining: "server.1=h:1:2;3".into(),
+            config_version: -1,
+            ..Reconfig::default()
+        }),
         Request::Sasl { token: Bytes::from_static(b"t") },
         Request::Sync { path: "/".into() },
         Request::Write(create(true)),

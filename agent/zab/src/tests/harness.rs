@@ -38,7 +38,7 @@ pub(super) struct Net {
     pub(super) nodes: BTreeMap<MemberId, Node>,
     pub(super) now: Instant,
     pub(super) random: Random,
-    bootstrap: Membership,
+    pub(super) bootstrap: Membership,
     /// One queue per direction of an open link.
     pub(super) links: BTreeMap<(MemberId, MemberId), VecDeque<Message>>,
     pub(super) cut: BTreeSet<(MemberId, MemberId)>,
@@ -166,6 +166,15 @@ impl Net {
         let mut out = Vec::new();
         let peer = self.nodes.get_mut(&id).and_then(|n| n.peer.as_mut()).expect("the leader runs");
         let result = peer.change_membership(change, &mut out);
+        self.carry_out(id, out);
+        result
+    }
+
+    pub(super) fn record_membership(&mut self) -> Result<Zxid, ProposeError> {
+        let Some(id) = self.leader() else { return Err(ProposeError::NotLeading) };
+        let mut out = Vec::new();
+        let peer = self.nodes.get_mut(&id).and_then(|n| n.peer.as_mut()).expect("the leader runs");
+        let result = peer.record_membership(&mut out);
         self.carry_out(id, out);
         result
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use streamkeeper_base::{ZabEpoch, Zxid};
 
-use super::harness::{Net, logged, m};
-use crate::{Event, MembershipChange, ProposeError, RoleName};
+use super::harness::{Disk, Net, logged, m};
+use crate::{Event, Membership, MembershipChange, ProposeError, RoleName};
 
 const SETTLE: Duration = Duration::from_millis(500);
 
@@ -174,6 +174,22 @@ fn an_observer_joins_is_promoted_and_removed() {
     net.run(SETTLE);
     assert_ne!(net.leader(), Some(m(2)));
     assert!(net.leader().is_some());
+}
+
+#[test]
+fn a_member_that_was_told_of_other_voters_learns_them_from_the_log() {
+    let mut net = settled(3, 0);
+    net.record_membership().expect("it leads");
+    assert_eq!(net.record_membership(), Err(ProposeError::ChangeInProgress));
+    net.run(SETTLE);
+    net.crash(m(0), true);
+    net.node(m(0)).disk = Disk::default();
+    net.bootstrap = Membership::of_voters((0..9).map(|id| (m(id), Bytes::new())));
+    net.start(m(0));
+    net.run(SETTLE);
+    net.assert_converged();
+    assert_eq!(net.peer(m(0)).membership().voters().count(), 3);
+    assert_eq!(net.peer(m(0)).membership(), net.peer(m(2)).membership());
 }
 
 #[test]
