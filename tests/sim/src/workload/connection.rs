@@ -125,10 +125,10 @@ impl<T: Copy> KafkaConnection<T> {
     }
 }
 
-/// Who leads a partition, as a metadata answer says.
-pub(crate) fn leader_of(mut answer: Decoder, partition: i32) -> Option<MemberId> {
+/// Who leads a partition and in which term, as a metadata answer says.
+pub(crate) fn leader_of(mut answer: Decoder, partition: i32) -> Option<(MemberId, i32)> {
     let response = MetadataResponse::decode(&mut answer, METADATA_VERSION).expect("a readable answer");
     let topic = response.topics.first()?;
     let found = topic.partitions.iter().find(|p| p.partition_index == partition)?;
-    (found.leader_id >= 0).then_some(MemberId(found.leader_id))
+    (found.leader_id >= 0).then_some((MemberId(found.leader_id), found.leader_epoch))
 }

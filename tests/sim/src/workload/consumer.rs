@@ -30,6 +30,8 @@ pub(crate) struct Consumer {
     partition: i32,
     partitions: i32,
     positions: BTreeMap<i32, i64>,
+    /// The newest term heard of, by partition: a leader of an older one is not asked (KIP-320).
+    terms: BTreeMap<i32, i32>,
     leader: Option<MemberId>,
     connection: KafkaConnection<Asked>,
     turns: u32,
@@ -41,6 +43,7 @@ impl Consumer {
             partition: first,
             partitions,
             positions: BTreeMap::new(),
+            terms: BTreeMap::new(),
             leader: None,
             connection: KafkaConnection::new(),
             turns: 0,
@@ -96,6 +99,7 @@ impl Consumer {
         let part = FetchPartition {
             partition: self.partition,
             fetch_offset: self.position(),
+            current_leader_epoch: self.terms.get(&self.partition).copied().unwrap_or(-1),
             partition_max_bytes: max,
             ..FetchPartition::default()
         };
@@ -118,7 +122,10 @@ impl Consumer {
         for (what, answer) in self.connection.answers(context.now_us, bytes) {
             match what {
                 Asked::Metadata => {
-                    self.leader = leader_of(answer, self.partition);
+                    let known = self.terms.get(&self.partition).copied().unwrap_or(-1);
+                    let found = leader_of(answer, self.partition).filter(|(_, term)| *term >= known);
+                    self.leader = found.map(|(leader, _)| leader);
+                    self.terms.extend(found.map(|(_, term)| (self.partition, term)));
                     self.connection.close(context);
                 }
                 Asked::Fetch => self.fetched(context, answer),
@@ -135,6 +142,8 @@ impl Consumer {
             ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
             ErrorCode::OFFSET_NOT_AVAILABLE,
             ErrorCode::LEADER_NOT_AVAILABLE,
+            ErrorCode::FENCED_LEADER_EPOCH,
+            ErrorCode::UNKNOWN_LEADER_EPOCH,
         ];
         trace::fault(context.now_us, || {
             let (at, end) = (self.position(), data.high_watermark);

@@ -195,7 +195,7 @@ impl Producer {
         match what {
             Asked::Create => self.start_over(context),
             Asked::Metadata => match leader_of(answer, self.partition) {
-                Some(leader) => {
+                Some((leader, _)) => {
                     self.connection.close(context);
                     self.leader = Some(leader);
                 }
