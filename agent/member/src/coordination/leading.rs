@@ -93,6 +93,12 @@ impl Coordination {
     /// A request from any member, this one included.
     pub(super) fn lead_request(&mut self, origin: MemberId, number: u64, request: Request) {
         if self.leading.is_none() {
+            if let (Request::Join { member, .. }, Some(leader)) = (&request, self.zab.leader())
+                && *member == origin
+            {
+                // Whoever joins may have no link with the leader, which does not know it yet: its wish is passed on, once.
+                return self.send(leader, forward::REQUEST, forward::encode_request(0, &request));
+            }
             return self.respond(origin, number, Response::Lost);
         }
         match request {
