@@ -1,14 +1,16 @@
-//! Resources, validation and the plan. Two substrates carry the plan out: local processes (`streamkeeper up`), and Kubernetes, which is
-//! not built yet.
+//! Resources, validation, the plan and its status. Two substrates carry the plan out: local processes (`streamkeeper up`), and
+//! Kubernetes, which is not built yet.
 //!
-//! Must not know: processes, sockets. Read first: [`crd`], [`manifest`], [`plan`].
+//! Must not know: how processes are run, how agents work inside. Read first: [`crd`], [`manifest`], [`ensemble`], [`execute`].
 #![forbid(unsafe_code)]
 
+pub mod agents;
 pub mod crd;
 pub mod desired;
 pub mod ensemble;
+pub mod execute;
 pub mod finding;
 pub mod kafka_config;
 pub mod manifest;
-pub mod plan;
+pub mod quantity;
 pub mod topic;

@@ -1,247 +1,263 @@
 //! `streamkeeper up`: the operator's plan on local processes.
 //!
 //! Stays in the foreground, starts an agent again that dies, stops all in order on Ctrl-C; agents end by themselves when this
-//! process is killed. Read first: [`run`], `state` (what is remembered), `agents` (the processes).
+//! process is killed. It looks at what there is, plans, and carries the steps out, again and again: the same loop that runs against
+//! Kubernetes. Read first: [`run`], [`state`] (what is remembered), [`processes`] (the substrate).
 
-mod agents;
-mod events;
-mod state;
+pub(crate) mod directory;
+pub(crate) mod events;
+pub(crate) mod ports;
+pub(crate) mod processes;
+pub(crate) mod state;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
-use streamkeeper_node::admin;
-use streamkeeper_operator::plan::{Observed, ObservedTopic, Step, plan, refuse_change};
+use anyhow::Result;
+use streamkeeper_operator::agents::Agents;
+use streamkeeper_operator::crd::RebalanceMode;
+use streamkeeper_operator::ensemble;
+use streamkeeper_operator::ensemble::observe::observe;
+use streamkeeper_operator::ensemble::observed::{Activity, Observed};
+use streamkeeper_operator::ensemble::plan::{Plan, Step, plan};
+use streamkeeper_operator::execute::execute;
 
-pub(crate) use agents::Agents;
+use crate::status_file::{self, StatusFile};
+use directory::Directory;
 use events::Events;
-pub(crate) use state::{MemberState, State};
+use processes::{Local, Processes};
+use state::State;
 
-/// The plan is looked at this often while something is missing, and when nothing is.
+/// What there is, is looked at this often while something is missing, and when nothing is.
 const BUSY: Duration = Duration::from_millis(50);
-const QUIET: Duration = Duration::from_secs(5);
+const QUIET: Duration = Duration::from_secs(2);
+/// A step that failed is tried again after this.
+const FAILED: Duration = Duration::from_secs(1);
 /// Whether an agent died, or a change was left, is looked at this often.
-const WATCH: Duration = Duration::from_millis(50);
+const WATCH: Duration = Duration::from_millis(20);
+/// The progress of a rebalance is said this often.
+const PROGRESS: Duration = Duration::from_millis(500);
 
 /// Runs until Ctrl-C or SIGTERM.
 pub(crate) fn run(files: &[PathBuf], data: &Path, any_port: bool, json: bool) -> Result<ExitCode> {
     let events = Events::new(json);
-    std::fs::create_dir_all(data).with_context(|| {
-        format!("{}: the data directory cannot be made; use another --data", data.display())
-    })?;
-    let _lock = lock(data)?;
-    let before = State::load(data)?;
-    let desired = match crate::desired(files, before.as_ref().map(|state| &state.desired)) {
-        Ok(desired) => desired,
-        Err(status) => return Ok(status),
-    };
-    let state = State::with(before, desired, any_port)?;
-    state.save(data)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(supervise(state, data, &events));
-    if let Err(error) = &result {
+    let result = prepare(files, data, any_port, &events).and_then(|prepared| {
+        let Ok((directory, _lock, state)) = prepared else {
+            return Ok(prepared.err().unwrap_or(ExitCode::SUCCESS));
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let local = tokio::task::LocalSet::new();
+        // The agents' clients need the runtime from their making on.
+        local.block_on(&runtime, async { Supervisor::new(state, directory, &events).run().await })?;
+        Ok(ExitCode::SUCCESS)
+    });
+    if json && let Err(error) = &result {
         events.error(&format!("{error:#}"));
     }
-    result.map(|()| ExitCode::SUCCESS)
+    result
 }
 
-fn lock(data: &Path) -> Result<std::fs::File> {
-    let path = data.join("up.lock");
-    let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.with_context(|| format!("{}: cannot be written; use another --data", path.display()))?;
-    if file.try_lock().is_err() {
-        bail!(
-            "{}: another `streamkeeper up` runs on this data directory; stop it, or use another --data",
-            data.display()
-        );
+type Prepared = (Directory, std::fs::File, State);
+
+/// Everything that can be refused is refused here, before anything is changed or started.
+fn prepare(
+    files: &[PathBuf],
+    data: &Path,
+    any_port: bool,
+    events: &Events,
+) -> Result<Result<Prepared, ExitCode>> {
+    let directory = Directory::new(data);
+    // Manifests of a new ensemble are judged before a directory is made for it.
+    if !data.exists()
+        && let Err(status) = crate::desired(files, None)
+    {
+        return Ok(Err(status));
     }
-    Ok(file)
-}
-
-async fn supervise(mut state: State, data: &Path, events: &Events) -> Result<()> {
-    let mut agents = Agents::start(&state, data)?;
-    agents.write_pids(data)?;
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let started = Instant::now();
-    let mut ready = false;
-    let mut last_wait = String::new();
-    let mut rebalancing = None;
-    let mut plan_at = started;
-    loop {
-        for exited in agents.restart_dead(&state, data)? {
-            events.member_exited(exited.id, &exited.status);
-            events.member_started(exited.id, exited.pid);
-            agents.write_pids(data)?;
-        }
-        if let Some(changed) = State::take_applied(data, &state)? {
-            state = changed;
-            for (id, pid) in agents.start_missing(&state, data)? {
-                events.member_started(id, pid);
-            }
-            agents.write_pids(data)?;
-            events.applied(&state.desired);
-            ready = false;
-            plan_at = Instant::now();
-        }
-        if Instant::now() >= plan_at {
-            let now = state.clone();
-            match tokio::task::spawn_blocking(move || converge(&now)).await? {
-                Ok(Progress::Rebalancing(now)) => {
-                    if rebalancing != Some(now) {
-                        events.rebalancing(now.0, now.1, now.2);
-                    }
-                    rebalancing = Some(now);
-                }
-                Ok(Progress::Done) if rebalancing.take().is_some() => events.balanced(),
-                Ok(Progress::Done) if !ready => {
-                    ready = true;
-                    events.ready(&state, data, &agents.pids(), started.elapsed());
-                }
-                Ok(Progress::Waiting(what)) if what != last_wait => {
-                    events.waiting(&what);
-                    last_wait = what;
-                }
-                Ok(_) => {}
-                Err(error) if format!("{error:#}") != last_wait => {
-                    last_wait = format!("{error:#}");
-                    events.error(&last_wait);
-                }
-                Err(_) => {}
-            }
-            plan_at = Instant::now() + if ready && rebalancing.is_none() { QUIET } else { BUSY };
-        }
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => break,
-            _ = terminate.recv() => break,
-            () = tokio::time::sleep(WATCH) => {}
-        }
-    }
-    events.stopping();
-    agents.stop().await
-}
-
-/// How near what is there is to what is wanted.
-enum Progress {
-    Done,
-    Waiting(String),
-    /// Replicas on the fullest and the emptiest member, partitions that move.
-    Rebalancing((usize, usize, usize)),
-}
-
-/// Carries the next steps out.
-fn converge(state: &State) -> Result<Progress> {
-    let observed = observe(state);
-    let mut progress = Progress::Done;
-    for step in plan(&state.desired, &observed) {
-        let kafka = state.members.first().map(MemberState::kafka).ok_or_else(|| anyhow!("no members"))?;
-        progress = match step {
-            Step::CreateTopic { name, topic } => {
-                let config =
-                    topic.config.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
-                let copies = i16::try_from(topic.replication_factor)?;
-                admin::create_topic(&kafka, &name, topic.partitions, copies, &config)?;
-                Progress::Waiting(format!("topic {name} is made"))
-            }
-            Step::GrowTopic { name, partitions } => {
-                admin::grow_topic(&kafka, &name, partitions)?;
-                Progress::Waiting(format!("topic {name} grows to {partitions} partitions"))
-            }
-            Step::Wait(what) => Progress::Waiting(what),
-            Step::Rebalancing { replicas_max, replicas_min, moving } => {
-                Progress::Rebalancing((replicas_max, replicas_min, moving))
-            }
-        };
-    }
-    Ok(progress)
-}
-
-/// What the agents say: only what all of them agree on counts as there.
-fn observe(state: &State) -> Observed {
-    let mut observed = Observed::default();
-    let mut serving = 0;
-    for member in &state.members {
-        let Ok(cluster) = admin::observe(&member.kafka()) else { continue };
-        let serves_zookeeper = admin::four_letter_word(&member.zookeeper(), "srvr")
-            .is_ok_and(|answer| answer.contains("Mode: "));
-        if serves_zookeeper && cluster.brokers.len() == state.members.len() {
-            serving += 1;
-        }
-        let ids: Vec<i32> = state.members.iter().map(|m| m.id).collect();
-        observed.replicas = cluster.fullest_and_emptiest(&ids);
-        observed.moving = moving(&cluster, state);
-        for (name, topic) in cluster.topics {
-            let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
-            let unready =
-                topic.partitions.iter().filter(|p| p.leader < 0 || p.isr.len() < p.replicas.len()).count();
-            let unready = i32::try_from(unready).unwrap_or(i32::MAX);
-            let known = observed.topics.entry(name).or_insert(ObservedTopic { partitions, unready });
-            known.partitions = known.partitions.min(partitions);
-            known.unready = known.unready.max(unready);
-        }
-    }
-    observed.brokers = serving;
-    observed
-}
-
-/// Partitions of wanted topics that hold more replicas than they shall: a move adds before it removes.
-fn moving(cluster: &admin::Cluster, state: &State) -> usize {
-    let wanted = state.desired.kafka_topics();
-    let of = |(name, topic): (&String, &admin::Topic)| {
-        let wanted = wanted
-            .get(name.as_str())
-            .map_or(usize::MAX, |t| usize::try_from(t.replication_factor).unwrap_or(0));
-        topic.partitions.iter().filter(|p| p.replicas.len() > wanted).count()
-    };
-    cluster.topics.iter().map(of).sum()
-}
-
-/// Hands a change to the running `up`, which takes it from the data directory.
-pub(crate) fn apply(files: &[PathBuf], data: &Path) -> Result<ExitCode> {
-    let state = running(data)?;
-    let desired = match crate::desired(files, Some(&state.desired)) {
+    let lock = directory.take()?;
+    let before = State::load(&directory)?;
+    let desired = match crate::desired(files, before.as_ref().map(|state| &state.desired)) {
         Ok(desired) => desired,
-        Err(status) => return Ok(status),
+        Err(status) => return Ok(Err(status)),
     };
-    if let Err(reason) = refuse_change(&state.desired, &desired) {
-        crate::complain(&reason);
-        return Ok(ExitCode::from(crate::USAGE));
+    for field in ensemble::validate::of_kubernetes_only(&desired.ensemble) {
+        events.note(&format!("{field} means nothing to local processes and is left aside"));
     }
-    state::hand_over(data, &desired)?;
-    crate::read::say(&format!("applied to Ensemble {}", desired.name));
-    Ok(ExitCode::SUCCESS)
+    let state = State::with(before, desired, any_port)?;
+    state.save(&directory)?;
+    // A change that was left for a process that is gone is not of today.
+    let _ = std::fs::remove_file(directory.file("apply.json"));
+    Ok(Ok((directory, lock, state)))
 }
 
-/// Deletes a topic, and forgets that it was wanted.
-pub(crate) fn delete_topic(data: &Path, name: &str) -> Result<()> {
-    let state = running(data)?;
-    let kafka = state.members.first().map(MemberState::kafka).ok_or_else(|| anyhow!("no members"))?;
-    let mut desired = state.desired.clone();
-    let wanted = desired.topics.len();
-    desired.topics.retain(|resource, topic| topic.name_in_kafka(resource) != name);
-    if desired.topics.len() < wanted {
-        state::hand_over(data, &desired)?;
-        // The running `up` must forget the topic before it is gone, or it would make it anew.
-        state::wait_taken(data, Duration::from_secs(5))?;
-    }
-    admin::delete_topic(&kafka, name)?;
-    crate::read::say(&format!("topic {name} deleted"));
-    Ok(())
+struct Supervisor<'a> {
+    state: State,
+    directory: Directory,
+    events: &'a Events,
+    processes: Processes,
+    agents: Arc<Agents>,
+    status: StatusFile,
+    started: Instant,
+    /// The ensemble was ready once, and is as the last change asked for.
+    ready: (bool, bool),
+    rebalancing: bool,
+    said: Vec<String>,
+    progress_said: Option<Instant>,
+    leader: Option<i32>,
 }
 
-/// The state of the `up` that runs on a data directory.
-pub(crate) fn running(data: &Path) -> Result<State> {
-    if lock(data).is_ok() {
-        bail!(
-            "{}: no `streamkeeper up` runs on this data directory; start one, or name another with --data",
-            data.display()
-        );
+impl<'a> Supervisor<'a> {
+    fn new(state: State, directory: Directory, events: &'a Events) -> Self {
+        let agents = Arc::new(Agents::new(&state.addresses(), 0));
+        let status = directory.read(status_file::FILE).ok().flatten().unwrap_or_default();
+        Self {
+            state,
+            directory,
+            events,
+            processes: Processes::default(),
+            agents,
+            status,
+            started: Instant::now(),
+            ready: (false, false),
+            rebalancing: false,
+            said: Vec::new(),
+            progress_said: None,
+            leader: None,
+        }
     }
-    State::load(data)?.ok_or_else(|| anyhow!("{}: has no ensemble", data.display()))
-}
 
-/// Where a member keeps its things.
-pub(crate) fn member_dir(data: &Path, id: i32) -> PathBuf {
-    data.join(format!("member-{id}"))
+    async fn run(mut self) -> Result<()> {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut look: Option<tokio::task::JoinHandle<Observed>> = None;
+        let mut look_at = Instant::now();
+        loop {
+            self.processes.look_after(&self.state, &self.directory, self.events)?;
+            if self.take_change()? {
+                // What is seen now was asked about with another wish in mind.
+                look = None;
+                look_at = Instant::now();
+            }
+            if look.is_none() && Instant::now() >= look_at {
+                look = Some(self.look());
+            }
+            if look.as_ref().is_some_and(tokio::task::JoinHandle::is_finished)
+                && let Some(observed) = look.take()
+            {
+                let pause = self.act(&observed.await?).await?;
+                look_at = Instant::now() + pause;
+            }
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => break,
+                _ = terminate.recv() => break,
+                () = tokio::time::sleep(WATCH) => {}
+            }
+        }
+        self.events.stopping();
+        self.processes.stop_all(self.leader).await
+    }
+
+    /// Looks at what there is, aside: an agent that hangs must not keep the others from being looked after.
+    fn look(&mut self) -> tokio::task::JoinHandle<Observed> {
+        if let Some(agents) = Arc::get_mut(&mut self.agents) {
+            agents.set_addresses(&self.state.addresses());
+        } else {
+            self.agents = Arc::new(Agents::new(&self.state.addresses(), 0));
+        }
+        let (agents, facts) = (Arc::clone(&self.agents), self.processes.facts(&self.state, &self.directory));
+        let replicas = self.state.desired.ensemble.replicas;
+        tokio::task::spawn_local(async move { observe(&agents, facts, replicas).await })
+    }
+
+    fn take_change(&mut self) -> Result<bool> {
+        let Some(changed) = self.state.take_change(&self.directory)? else { return Ok(false) };
+        if changed.generation != self.state.generation {
+            self.events.applied(&changed.desired, changed.generation);
+            self.ready.1 = false;
+        }
+        self.state = changed;
+        Ok(true)
+    }
+
+    /// Carries the next steps out and says what changed; returns when to look again.
+    async fn act(&mut self, observed: &Observed) -> Result<Duration> {
+        let planned = plan(&self.state.desired, observed);
+        self.leader = observed.quorum.as_ref().map(|quorum| quorum.leader).or(self.leader);
+        let ready: Vec<i32> = observed.members.iter().filter(|(_, m)| m.ready).map(|(id, _)| *id).collect();
+        if self.state.note_served(&ready) {
+            self.state.save(&self.directory)?;
+        }
+        let busy = !planned.is_converged() || self.rebalancing;
+        let pause = if busy { BUSY } else { QUIET };
+        let status = StatusFile::new(&self.state, observed, &planned, &self.status, pause);
+        if status != self.status {
+            self.directory.write_lightly(status_file::FILE, &status)?;
+            self.status = status;
+        }
+        self.say(observed, &planned);
+        for step in &planned.steps {
+            // Starts say more when they are done.
+            if !matches!(step.step, Step::Start(_) | Step::Retire(_)) {
+                self.events.step(&step.step.to_string(), &step.why.to_string());
+            }
+        }
+        let mut local = Local {
+            state: &mut self.state,
+            processes: &mut self.processes,
+            directory: &self.directory,
+            events: self.events,
+        };
+        if let Err(failed) = execute(&planned.steps, &self.agents, &mut local).await {
+            self.say_error(&failed.to_string());
+            return Ok(FAILED);
+        }
+        Ok(pause)
+    }
+
+    fn say(&mut self, observed: &Observed, planned: &Plan) {
+        let waits: Vec<String> =
+            planned.waits.iter().filter(|wait| !wait.what.is_rebalance()).map(ToString::to_string).collect();
+        self.events.waiting(&waits, waits != self.said);
+        self.said = waits;
+        self.say_rebalance(observed);
+        let settled = planned.steps.is_empty() && self.said.is_empty() && self.status.is_ready();
+        if settled && !self.ready.1 {
+            let pids = self.processes.pids();
+            if self.ready.0 {
+                self.events.ready_again(&self.state, &self.directory, &pids);
+            } else {
+                self.events.ready(&self.state, &self.directory, &pids, self.started.elapsed());
+            }
+            self.ready = (true, true);
+        }
+    }
+
+    fn say_rebalance(&mut self, observed: &Observed) {
+        let rebalance = &observed.rebalance;
+        let auto = self.state.desired.ensemble.rebalance.mode == RebalanceMode::Auto;
+        let moves = rebalance.moving > 0 || matches!(rebalance.activity, Activity::Moving);
+        if observed.quorum.is_none() || !(self.rebalancing || (moves && !rebalance.balanced)) {
+            return;
+        }
+        if rebalance.balanced || !(moves || auto) {
+            self.rebalancing = false;
+            if rebalance.balanced {
+                self.events.balanced(rebalance);
+            }
+            return;
+        }
+        if !self.rebalancing || self.progress_said.is_none_or(|at| at.elapsed() >= PROGRESS) {
+            self.events.rebalancing(rebalance);
+            self.progress_said = Some(Instant::now());
+        }
+        self.rebalancing = true;
+    }
+
+    /// Each error once, as long as it is the same one.
+    fn say_error(&mut self, message: &str) {
+        if self.said.last().is_none_or(|said| said != message) {
+            self.events.error(message);
+        }
+        self.said = vec![message.to_owned()];
+    }
 }

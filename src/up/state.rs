@@ -1,33 +1,32 @@
 //! What `up` remembers in its data directory: the cluster's id, what is wanted, each member's ports.
+//!
+//! Read first: [`State`].
 
-use std::net::TcpListener;
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use streamkeeper_operator::desired::Desired;
-use streamkeeper_operator::plan::refuse_change;
 
-const HOST: &str = "127.0.0.1";
-/// The fixed ports of member 0; member N has these plus N.
-const FIRST_PORTS: Ports = Ports { zookeeper: 2181, kafka: 9092, peer: 7301, grpc: 7401, http: 8401 };
+use super::directory::Directory;
+use super::ports::{self, FreePorts, HOST, Ports};
 
-/// The ports of one member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Ports {
-    pub(crate) zookeeper: u16,
-    pub(crate) kafka: u16,
-    pub(crate) peer: u16,
-    pub(crate) grpc: u16,
-    pub(crate) http: u16,
-}
+/// The form of `ensemble.json`; another one is not guessed at.
+const FORMAT: u32 = 2;
+const FILE: &str = "ensemble.json";
+const CHANGE: &str = "apply.json";
 
 /// One member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct MemberState {
     pub(crate) id: i32,
     pub(crate) ports: Ports,
+    /// It was decided that the member leaves for good.
+    pub(crate) leaving: bool,
+    /// It served once: from then on a member without its disk is one that lost it.
+    pub(crate) served: bool,
 }
 
 impl MemberState {
@@ -38,173 +37,154 @@ impl MemberState {
     pub(crate) fn zookeeper(&self) -> String {
         format!("{HOST}:{}", self.ports.zookeeper)
     }
+
+    pub(crate) fn grpc(&self) -> String {
+        format!("{HOST}:{}", self.ports.grpc)
+    }
+
+    pub(crate) fn http(&self) -> String {
+        format!("{HOST}:{}", self.ports.http)
+    }
 }
 
 /// What is remembered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct State {
+    format: u32,
     pub(crate) cluster_id: String,
+    /// Grows with every change of what is wanted.
+    pub(crate) generation: i64,
+    /// Ports are taken as they are free, not fixed.
+    any_port: bool,
     pub(crate) desired: Desired,
-    /// The members that the ensemble began with; later ones joined it.
-    pub(crate) voters: Vec<i32>,
+    /// The members that the ensemble began with and that have their first disk still; all others joined it.
+    pub(crate) founders: Vec<i32>,
+    /// By number.
     pub(crate) members: Vec<MemberState>,
 }
 
 impl State {
-    pub(crate) fn load(data: &Path) -> Result<Option<Self>> {
-        let path = data.join("ensemble.json");
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    /// What was remembered; `None` in a new directory.
+    ///
+    /// # Errors
+    /// The file is of another format, or cannot be read.
+    pub(crate) fn load(directory: &Directory) -> Result<Option<Self>> {
+        let path = directory.file(FILE);
+        let next = "use another --data, or move this one away";
+        let broken = || format!("{}: is not an ensemble; {next}", path.display());
+        let Some(value) = directory.read::<serde_json::Value>(FILE).with_context(broken)? else {
+            return Ok(None);
         };
-        let state = serde_json::from_str(&text);
-        state.map(Some).with_context(|| {
-            format!(
-                "{}: is not an ensemble of this version; use another --data, or move this one away",
+        let format = value["format"].as_u64().unwrap_or(1);
+        if format != u64::from(FORMAT) {
+            bail!(
+                "{}: has format {format}, this version reads {FORMAT}; {next}, or go on with the version that made it",
                 path.display()
-            )
-        })
+            );
+        }
+        serde_json::from_value(value).map(Some).with_context(broken)
     }
 
     /// The ensemble of before with what is wanted now, or a new one.
+    ///
+    /// # Errors
+    /// A port is in use.
     pub(crate) fn with(before: Option<Self>, desired: Desired, any_port: bool) -> Result<Self> {
-        if let Some(mut state) = before {
-            refuse_change(&state.desired, &desired).map_err(|reason| anyhow::anyhow!(reason))?;
-            state.desired = desired;
-            state.grow()?;
-            state.check_ports(&state.members)?;
-            return Ok(state);
+        let mut state = match before {
+            Some(state) if state.desired == desired => state,
+            Some(state) => Self { generation: state.generation + 1, desired, ..state },
+            None => Self {
+                format: FORMAT,
+                cluster_id: uuid::Uuid::new_v4().simple().to_string(),
+                generation: 1,
+                any_port,
+                founders: (0..desired.ensemble.voters()).collect(),
+                desired,
+                members: Vec::new(),
+            },
+        };
+        for member in state.members.iter().filter(|_| !state.desired.ensemble.suspended) {
+            ports::check(member.id, member.ports)?;
         }
-        let mut free = FreePorts::new();
-        let members = (0..desired.ensemble.replicas)
-            .map(|id| Ok(MemberState { id, ports: if any_port { free.ports()? } else { fixed_ports(id)? } }))
-            .collect::<Result<Vec<_>>>()?;
-        let voters = (0..desired.ensemble.replicas).collect();
-        let state = Self { cluster_id: uuid::Uuid::new_v4().simple().to_string(), desired, voters, members };
-        state.check_ports(&state.members)?;
+        if state.members.is_empty() {
+            state.members = state.places(state.desired.ensemble.replicas)?;
+        }
         Ok(state)
     }
 
-    /// A port in use is one clear sentence here, not a riddle in an agent's log.
-    fn check_ports(&self, members: &[MemberState]) -> Result<()> {
-        for member in members {
-            let p = member.ports;
-            for (what, port) in [("ZooKeeper", p.zookeeper), ("Kafka", p.kafka), ("peer", p.peer)] {
-                if TcpListener::bind((HOST, port)).is_err() {
-                    let id = member.id;
-                    bail!(
-                        "port {port} ({what} of member {id}) is in use; stop what uses it, or use --any-port with another --data"
-                    );
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds the members that are wanted and not there, on ports like those of the others.
-    fn grow(&mut self) -> Result<()> {
-        let fixed =
-            self.members.first().is_some_and(|m| fixed_ports(m.id).is_ok_and(|ports| ports == m.ports));
+    /// Places for those of `replicas` members that have none, on ports like those of the others.
+    ///
+    /// # Errors
+    /// A port is in use.
+    pub(crate) fn places(&self, replicas: i32) -> Result<Vec<MemberState>> {
         let mut free = FreePorts::new();
-        let first = i32::try_from(self.members.len())?;
-        let added = (first..self.desired.ensemble.replicas)
-            .map(|id| Ok(MemberState { id, ports: if fixed { fixed_ports(id)? } else { free.ports()? } }))
-            .collect::<Result<Vec<_>>>()?;
-        self.check_ports(&added)?;
-        self.members.extend(added);
-        Ok(())
+        let missing = (0..replicas).filter(|id| self.member(*id).is_none());
+        let place = |id: i32| {
+            let ports = if self.any_port { free.ports()? } else { Ports::fixed(id)? };
+            ports::check(id, ports)?;
+            Ok(MemberState { id, ports, leaving: false, served: false })
+        };
+        missing.map(place).collect()
     }
 
-    pub(crate) fn save(&self, data: &Path) -> Result<()> {
-        write_whole(&data.join("ensemble.json"), &serde_json::to_string_pretty(self)?)
+    pub(crate) fn member(&self, id: i32) -> Option<&MemberState> {
+        self.members.iter().find(|member| member.id == id)
     }
 
-    /// What `apply` left for the running `up`, if it left something.
-    pub(crate) fn take_applied(data: &Path, current: &Self) -> Result<Option<Self>> {
-        let path = data.join("apply.json");
-        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
-        let desired: Desired = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-        let changed = refuse_change(&current.desired, &desired).is_ok();
-        let mut next = Self { desired, ..current.clone() };
-        if changed {
-            next.grow()?;
-            next.save(data)?;
+    /// Where each agent's gRPC is.
+    pub(crate) fn addresses(&self) -> BTreeMap<i32, String> {
+        self.members.iter().map(|member| (member.id, member.grpc())).collect()
+    }
+
+    /// Remembers who served; true if that is news.
+    pub(crate) fn note_served(&mut self, ready: &[i32]) -> bool {
+        let news = self.members.iter_mut().filter(|m| !m.served && ready.contains(&m.id));
+        news.map(|member| member.served = true).count() > 0
+    }
+
+    pub(crate) fn save(&self, directory: &Directory) -> Result<()> {
+        directory.write(FILE, self)
+    }
+
+    /// What `apply` left for the running `up`, if it left something: the state with it, saved.
+    pub(crate) fn take_change(&self, directory: &Directory) -> Result<Option<Self>> {
+        let path = directory.file(CHANGE);
+        if !path.exists() {
+            return Ok(None);
         }
-        std::fs::remove_file(&path)?;
-        Ok(changed.then_some(next))
+        let change: Option<Desired> = directory.read(CHANGE)?;
+        let changed = change.filter(|desired| *desired != self.desired).map(|desired| Self {
+            generation: self.generation + 1,
+            desired,
+            ..self.clone()
+        });
+        if let Some(changed) = &changed {
+            changed.save(directory)?;
+        }
+        std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
+        Ok(Some(changed.unwrap_or_else(|| self.clone())))
     }
 }
 
-/// Leaves a change for the running `up`.
-pub(crate) fn hand_over(data: &Path, desired: &Desired) -> Result<()> {
-    write_whole(&data.join("apply.json"), &serde_json::to_string(desired)?)
-}
-
-/// Waits until the running `up` took what was left for it.
-pub(crate) fn wait_taken(data: &Path, patience: Duration) -> Result<()> {
+/// Leaves a change for the running `up`, and waits until it has it. Returns the generation that the change has there.
+///
+/// # Errors
+/// `up` does not take it; then nothing is changed.
+pub(crate) fn hand_over(directory: &Directory, desired: &Desired, patience: Duration) -> Result<i64> {
+    directory.write(CHANGE, desired)?;
     let until = Instant::now() + patience;
-    while data.join("apply.json").exists() {
+    let path = directory.file(CHANGE);
+    while path.exists() {
         if Instant::now() > until {
-            bail!("the running `streamkeeper up` does not take the change; look at its output");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
-}
-
-/// The old file or the new one, never a half.
-fn write_whole(path: &Path, text: &str) -> Result<()> {
-    let temporary = path.with_extension("tmp");
-    std::fs::write(&temporary, text).with_context(|| temporary.display().to_string())?;
-    std::fs::rename(&temporary, path).with_context(|| path.display().to_string())
-}
-
-fn fixed_ports(id: i32) -> Result<Ports> {
-    let n = u16::try_from(id)?;
-    let f = FIRST_PORTS;
-    Ok(Ports {
-        zookeeper: f.zookeeper + n,
-        kafka: f.kafka + n,
-        peer: f.peer + n,
-        grpc: f.grpc + n,
-        http: f.http + n,
-    })
-}
-
-/// Ports that nobody listens on, below the range that outgoing connections take theirs from: an agent's own outgoing connection
-/// must not sit on the port that another one is about to bind.
-struct FreePorts {
-    next: u16,
-}
-
-impl FreePorts {
-    const RANGE: std::ops::Range<u16> = 15_000..32_000;
-
-    fn new() -> Self {
-        let width = u128::from(Self::RANGE.end - Self::RANGE.start);
-        let random = u16::try_from(uuid::Uuid::new_v4().as_u128() % width).unwrap_or(0);
-        Self { next: Self::RANGE.start + random }
-    }
-
-    fn take(&mut self) -> Result<u16> {
-        for _ in Self::RANGE {
-            let port = self.next;
-            self.next = if port + 1 < Self::RANGE.end { port + 1 } else { Self::RANGE.start };
-            if TcpListener::bind((HOST, port)).is_ok() {
-                return Ok(port);
+            // Gone already: it was taken just now.
+            if std::fs::remove_file(&path).is_ok() {
+                bail!("the running `streamkeeper up` does not take the change; look at its output");
             }
         }
-        bail!("no port between {} and {} is free", Self::RANGE.start, Self::RANGE.end)
+        directory.check_running()?;
+        std::thread::sleep(Duration::from_millis(10));
     }
-
-    fn ports(&mut self) -> Result<Ports> {
-        Ok(Ports {
-            zookeeper: self.take()?,
-            kafka: self.take()?,
-            peer: self.take()?,
-            grpc: self.take()?,
-            http: self.take()?,
-        })
-    }
+    let state = State::load(directory)?;
+    Ok(state.map_or(0, |state| state.generation))
 }

@@ -84,7 +84,7 @@ class Cluster:
 
     def pid(self, member):
         """The process id of a member now: `up` starts a dead member again under a new one."""
-        return json.loads((self.data / "pids.json").read_text())[str(member)]
+        return json.loads((self.data / "processes.json").read_text())[str(member)]["pid"]
 
     def kill(self, member, how=signal.SIGKILL):
         os.kill(self.pid(member), how)

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Affinity, ResourceRequirements, Toleration, Top
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::schema;
 use super::status::EnsembleStatus;
@@ -122,6 +123,14 @@ impl EnsembleSpec {
     /// How many agents vote, the default filled in.
     pub fn voters(&self) -> i32 {
         self.voters.unwrap_or_else(|| voters_by_default(self.replicas))
+    }
+
+    /// A name for the part of the specification that an agent reads at its start: another name, and the agent must be restarted.
+    pub fn revision(&self) -> String {
+        let read_at_start = (&self.coordination, &self.broker, &self.resources);
+        let text = serde_json::to_string(&read_at_start).unwrap_or_default();
+        let digest = Sha256::digest(text.as_bytes());
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -279,5 +288,15 @@ mod tests {
     fn voters_are_odd_and_at_most_five_by_default() {
         let voters: Vec<i32> = (1..=8).map(voters_by_default).collect();
         assert_eq!(voters, [1, 1, 3, 3, 5, 5, 5, 5]);
+    }
+
+    #[test]
+    fn only_what_an_agent_reads_at_its_start_makes_another_revision() {
+        let spec: EnsembleSpec = serde_json::from_str(r#"{"replicas": 3}"#).expect("a spec");
+        let grown = EnsembleSpec { replicas: 5, paused: true, ..spec.clone() };
+        assert_eq!(spec.revision(), grown.revision());
+        let mut told = spec.clone();
+        told.broker.config.insert("num.partitions".to_owned(), "3".to_owned());
+        assert_ne!(spec.revision(), told.revision());
     }
 }

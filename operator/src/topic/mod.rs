@@ -1,5 +1,7 @@
 //! The topics' pipeline, one file per step.
 //!
-//! Read first: [`validate`].
+//! Read first: [`plan`].
 
+pub(crate) mod plan;
+pub mod status;
 pub mod validate;

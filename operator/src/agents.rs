@@ -1,0 +1,308 @@
+//! The agents as the operator knows them: gRPC, and nothing else.
+//!
+//! Any agent answers; what only the quorum leader knows it asks the leader for. So a call goes to the agent that answered last, and to
+//! the others when it does not. Must not know: plans. Read first: [`Agents`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use streamkeeper_proto::v1alpha1 as proto;
+use streamkeeper_proto::v1alpha1::membership_client::MembershipClient;
+use streamkeeper_proto::v1alpha1::rebalance_client::RebalanceClient;
+use streamkeeper_proto::v1alpha1::topics_client::TopicsClient;
+pub use streamkeeper_proto::v1alpha1::{Partition, Topic};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// How long an agent may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(1);
+/// How long a question may take.
+const QUESTION: Duration = Duration::from_secs(3);
+/// How long a change may take: it goes through the quorum, and may have to wait for an election.
+const CHANGE: Duration = Duration::from_secs(15);
+
+/// Why an agent gave no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{what}: {message}")]
+pub struct AgentError {
+    /// The call.
+    what: &'static str,
+    message: String,
+    /// gRPC's code.
+    pub code: Code,
+}
+
+impl AgentError {
+    /// Another agent, or the same one later, may answer.
+    pub fn may_pass(&self) -> bool {
+        matches!(self.code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted)
+    }
+}
+
+/// Clients of all agents of an ensemble.
+pub struct Agents {
+    channels: BTreeMap<i32, (String, Channel)>,
+    answered_last: AtomicI32,
+    fencing_token: i64,
+}
+
+impl fmt::Debug for Agents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.channels.iter().map(|(id, (address, _))| (id, address))).finish()
+    }
+}
+
+impl Agents {
+    /// Clients of agents at `addresses` (`host:port` of their gRPC). Nothing is connected yet.
+    /// `fencing_token` goes with every change: the term of the operator's lease, 0 for none.
+    pub fn new(addresses: &BTreeMap<i32, String>, fencing_token: i64) -> Self {
+        let mut agents = Self { channels: BTreeMap::new(), answered_last: AtomicI32::new(0), fencing_token };
+        agents.set_addresses(addresses);
+        agents
+    }
+
+    /// The agents are these from now on; connections to those that stay are kept.
+    pub fn set_addresses(&mut self, addresses: &BTreeMap<i32, String>) {
+        self.channels.retain(|id, (address, _)| addresses.get(id) == Some(address));
+        for (id, address) in addresses {
+            if self.channels.contains_key(id) {
+                continue;
+            }
+            if let Ok(endpoint) = Endpoint::from_shared(format!("http://{address}")) {
+                let channel = endpoint.connect_timeout(CONNECT).connect_lazy();
+                self.channels.insert(*id, (address.clone(), channel));
+            }
+        }
+    }
+
+    /// Who there is.
+    pub fn ids(&self) -> Vec<i32> {
+        self.channels.keys().copied().collect()
+    }
+
+    /// Whether the agent itself says that it serves clients of both protocols; `None` if it does not answer.
+    pub async fn is_ready(&self, member: i32) -> Option<bool> {
+        let (_, channel) = self.channels.get(&member)?;
+        let request = HealthCheckRequest { service: "ready".to_owned() };
+        match HealthClient::new(channel.clone()).check(with_deadline(request, QUESTION)).await {
+            Ok(answer) => Some(answer.into_inner().status() == ServingStatus::Serving),
+            Err(status) if failed("health", &status).may_pass() => None,
+            Err(_) => Some(false),
+        }
+    }
+
+    /// The members, by the quorum leader.
+    pub async fn describe(&self) -> Result<proto::DescribeResponse, AgentError> {
+        self.any("describe", QUESTION, async |channel, deadline| {
+            let request = with_deadline(proto::DescribeRequest {}, deadline);
+            MembershipClient::new(channel).describe(request).await
+        })
+        .await
+    }
+
+    /// May this member be restarted now?
+    pub async fn check_restart(&self, member: i32) -> Result<proto::CheckRestartResponse, AgentError> {
+        self.any("check restart", QUESTION, async |channel, deadline| {
+            let request = proto::CheckRestartRequest { members: vec![member] };
+            MembershipClient::new(channel).check_restart(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    /// May these members leave?
+    pub async fn check_remove(&self, members: &[i32]) -> Result<proto::CheckRemoveResponse, AgentError> {
+        self.any("check remove", QUESTION, async |channel, deadline| {
+            let request = proto::CheckRemoveRequest { members: members.to_vec() };
+            MembershipClient::new(channel).check_remove(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    /// How evenly replicas are spread.
+    pub async fn rebalance(&self) -> Result<proto::Progress, AgentError> {
+        self.any("rebalance", QUESTION, async |channel, deadline| {
+            let request = with_deadline(proto::GetRequest { follow: false }, deadline);
+            let mut progress = RebalanceClient::new(channel).get(request).await?.into_inner();
+            let first = progress.message().await?;
+            first.map(tonic::Response::new).ok_or_else(|| Status::unavailable("ended without an answer"))
+        })
+        .await
+    }
+
+    /// The topics that one agent knows, internal ones left out.
+    pub async fn topics(&self, member: i32) -> Result<Vec<proto::Topic>, AgentError> {
+        let error = |status: Status| failed("list topics", &status);
+        let (_, channel) =
+            self.channels.get(&member).ok_or_else(|| error(Status::not_found("no such member")))?;
+        let request = with_deadline(proto::ListTopicsRequest { internal: false }, QUESTION);
+        let answer = TopicsClient::new(channel.clone()).list(request).await.map_err(error)?;
+        Ok(answer.into_inner().topics)
+    }
+
+    /// One topic with its partitions; `None` if there is none.
+    pub async fn topic(&self, name: &str) -> Result<Option<proto::Topic>, AgentError> {
+        let answer = self.any("get topic", QUESTION, async |channel, deadline| {
+            let request = proto::GetTopicRequest { name: name.to_owned() };
+            TopicsClient::new(channel).get(with_deadline(request, deadline)).await
+        });
+        match answer.await {
+            Ok(topic) => Ok(Some(topic)),
+            Err(error) if error.code == Code::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes or alters a topic.
+    pub async fn apply_topic(
+        &self,
+        request: proto::ApplyTopicRequest,
+    ) -> Result<proto::ApplyTopicResponse, AgentError> {
+        let request = proto::ApplyTopicRequest { write: self.write(), ..request };
+        self.any("apply topic", CHANGE, async |channel, deadline| {
+            TopicsClient::new(channel).apply(with_deadline(request.clone(), deadline)).await
+        })
+        .await
+    }
+
+    /// Deletes a topic and its data; false if there was none.
+    pub async fn delete_topic(&self, name: &str) -> Result<bool, AgentError> {
+        let answer = self.any("delete topic", CHANGE, async |channel, deadline| {
+            let request =
+                proto::DeleteTopicRequest { write: self.write(), name: name.to_owned(), id: String::new() };
+            TopicsClient::new(channel).delete(with_deadline(request, deadline)).await
+        });
+        Ok(answer.await?.deleted)
+    }
+
+    /// Gives away what a member leads; true once it leads nothing that another could.
+    pub async fn hand_over(&self, member: i32) -> Result<bool, AgentError> {
+        let answer = self.any("hand over", CHANGE, async |channel, deadline| {
+            let request = proto::HandOverRequest { write: self.write(), member };
+            MembershipClient::new(channel).hand_over(with_deadline(request, deadline)).await
+        });
+        Ok(answer.await?.done)
+    }
+
+    /// Nothing new is placed on the member, and what it holds moves away.
+    pub async fn cordon(&self, member: i32) -> Result<(), AgentError> {
+        self.change("cordon", async |channel, deadline| {
+            let request = proto::CordonRequest { write: self.write(), member };
+            MembershipClient::new(channel).cordon(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    /// The member is used again.
+    pub async fn uncordon(&self, member: i32) -> Result<(), AgentError> {
+        self.change("uncordon", async |channel, deadline| {
+            let request = proto::UncordonRequest { write: self.write(), member };
+            MembershipClient::new(channel).uncordon(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    /// What the member holds moves away now.
+    pub async fn drain(&self, member: i32) -> Result<(), AgentError> {
+        self.change("drain", async |channel, deadline| {
+            let request = proto::DrainRequest { write: self.write(), member };
+            RebalanceClient::new(channel).drain(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    /// An observer votes.
+    pub async fn promote(&self, member: i32) -> Result<(), AgentError> {
+        self.change("promote", async |channel, deadline| {
+            let request = proto::PromoteRequest { write: self.write(), member };
+            MembershipClient::new(channel).promote(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    /// A voter observes.
+    pub async fn demote(&self, member: i32) -> Result<(), AgentError> {
+        self.change("demote", async |channel, deadline| {
+            let request = proto::DemoteRequest { write: self.write(), member };
+            MembershipClient::new(channel).demote(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    /// A member leaves for good.
+    pub async fn remove(&self, member: i32) -> Result<(), AgentError> {
+        self.change("remove", async |channel, deadline| {
+            let request = proto::RemoveRequest { write: self.write(), member };
+            MembershipClient::new(channel).remove(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    /// The policy of rebalances.
+    pub async fn configure_rebalance(&self, auto: bool, max_bytes_per_second: i64) -> Result<(), AgentError> {
+        self.change("configure rebalance", async |channel, deadline| {
+            let request = proto::ConfigureRequest {
+                write: self.write(),
+                auto: Some(auto),
+                max_bytes_per_second: Some(max_bytes_per_second),
+            };
+            RebalanceClient::new(channel).configure(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    fn write(&self) -> Option<proto::Write> {
+        Some(proto::Write { request_id: String::new(), fencing_token: self.fencing_token })
+    }
+
+    async fn change<T>(
+        &self,
+        what: &'static str,
+        call: impl AsyncFn(Channel, Duration) -> Result<tonic::Response<T>, Status>,
+    ) -> Result<(), AgentError> {
+        self.any(what, CHANGE, call).await.map(|_| ())
+    }
+
+    /// Asks the agent that answered last, then the others, until one answers or refuses. All requests are idempotent, so one that was
+    /// carried out and not answered may be sent again.
+    async fn any<T>(
+        &self,
+        what: &'static str,
+        deadline: Duration,
+        call: impl AsyncFn(Channel, Duration) -> Result<tonic::Response<T>, Status>,
+    ) -> Result<T, AgentError> {
+        let last = self.answered_last.load(Ordering::Relaxed);
+        let first = self.channels.get_key_value(&last);
+        let others = self.channels.iter().filter(|(id, _)| **id != last);
+        let mut error = failed(what, &Status::unavailable("the ensemble has no members"));
+        for (id, (_, channel)) in first.into_iter().chain(others) {
+            match call(channel.clone(), deadline).await {
+                Ok(answer) => {
+                    self.answered_last.store(*id, Ordering::Relaxed);
+                    return Ok(answer.into_inner());
+                }
+                Err(status) => error = failed(what, &status),
+            }
+            if !error.may_pass() {
+                self.answered_last.store(*id, Ordering::Relaxed);
+                return Err(error);
+            }
+        }
+        Err(error)
+    }
+}
+
+fn with_deadline<T>(message: T, deadline: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(deadline);
+    request
+}
+
+fn failed(what: &'static str, status: &Status) -> AgentError {
+    let message = if status.message().is_empty() { status.code().description() } else { status.message() };
+    AgentError { what, message: message.to_owned(), code: status.code() }
+}
