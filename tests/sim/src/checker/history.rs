@@ -116,6 +116,7 @@ mod tests {
         });
         let payload = result.expect_err("a known-bad history is rejected");
         let text = payload.downcast_ref::<String>().cloned().unwrap_or_default();
+        let text = text.trim_start_matches("assertion `left == right` failed: ");
         assert!(text.starts_with(expected), "{text}");
     }
 
