@@ -28,22 +28,14 @@ plants! {
     AckNewLeaderEarly = "ack-new-leader-early",
     /// ZOOKEEPER-4643's class: a proposal is acknowledged before it is on disk.
     AckProposalEarly = "ack-proposal-early",
-    /// ZOOKEEPER-4643: the promise of an epoch is answered before it is on disk.
-    PromiseEarly = "promise-early",
     /// ZOOKEEPER-4646's class, at the leader: the flush of its NewLeader record counts for everything it logged since.
     OwnFlushCoversAll = "own-flush-covers-all",
-    /// ZOOKEEPER-3144, 2355: an ephemeral node outlives its session.
-    EphemeralOutlives = "ephemeral-outlives",
-    /// KIP-966: a replica that lost its page cache counts as if it had not.
-    UncleanCounts = "unclean-counts",
     /// KAFKA's default: acknowledged records need not be on any disk.
     NoFlush = "no-flush",
     /// KIP-101, KAFKA-6361: a follower keeps its log when the leader changes instead of cutting where epochs part.
     NoTruncation = "no-truncation",
     /// KAFKA-9491's class: a new leader shows a high watermark that it has not proved.
     UnprovedHighWatermark = "unproved-high-watermark",
-    /// Redpanda 3039, 5355: a new leader does not know what producers have sent before.
-    ForgetProducers = "forget-producers",
     /// KIP-497 ignored: a member that is proposed into the ISR does not count until it is committed.
     MinimalIsr = "minimal-isr",
 }

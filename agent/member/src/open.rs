@@ -5,7 +5,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use streamkeeper_base::plant::{Plant, is_planted};
 use streamkeeper_base::{Address, ClusterId, DiskId, Incarnation, Instant, MemberId, Random};
 use streamkeeper_controller::ClusterImage;
 use streamkeeper_storage::disk::Disk;
@@ -128,7 +127,7 @@ pub fn open(
     // An unclean restart may have lost what was received but not flushed: nothing that relies on it may count this disk.
     let incarnation = stored
         .as_ref()
-        .filter(|_| same_boot || is_planted(Plant::UncleanCounts))
+        .filter(|_| same_boot)
         .map_or_else(|| Incarnation(random.bytes16()), |(s, _)| s.incarnation);
     let disk_id = stored.as_ref().map_or_else(|| DiskId(random.bytes16()), |(s, _)| s.disk);
     let superblock = Superblock {

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use streamkeeper_base::plant::{Plant, is_planted};
 use streamkeeper_base::znode::{Acl, CreateMode, ErrorCode, Identity, Lifetime, Write, perms};
 use streamkeeper_base::{SessionId, WallMillis, Zxid};
 
@@ -108,9 +107,6 @@ impl Prep {
             }
         }
         paths.sort();
-        if is_planted(Plant::EphemeralOutlives) {
-            paths.clear();
-        }
         let mut view = self.view(tree, session, &[]);
         paths.iter().for_each(|path| view.vanish(path));
         Some(Prepared { txn: Txn::CloseSession { session, paths }, changes: view.changes })

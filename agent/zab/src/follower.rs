@@ -141,9 +141,6 @@ impl Peer {
         learner.epoch = epoch;
         if epoch > promised {
             self.promise(epoch);
-            if is_planted(Plant::PromiseEarly) {
-                self.promise_durable(epoch);
-            }
         } else {
             // Promised before, to this leader or one that failed: that promise must not count twice.
             self.send_ack_epoch(false);

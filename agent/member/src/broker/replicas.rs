@@ -8,7 +8,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 use streamkeeper_base::batch;
 use streamkeeper_base::codec::Get;
 use streamkeeper_base::limits::WAL_INLINE_BATCH_BYTES_MAX;
-use streamkeeper_base::plant::{Plant, is_planted};
 use streamkeeper_base::{LeaderEpoch, MemberId, Offset, PartitionId, TopicId, TopicPartition};
 use streamkeeper_controller::{ClusterImage, Command, Settings, Topic, topic_value};
 use streamkeeper_replica::{Action, Assignment, Event, LogView, Message, Partition, Producers};
@@ -370,9 +369,6 @@ fn is_compacted(topic: &Topic, settings: &Settings) -> bool {
 fn rebuild_producers(log: &PartitionLog) -> Producers {
     const WALK_BYTES: usize = 4 * 1024 * 1024;
     let mut producers = Producers::default();
-    if is_planted(Plant::ForgetProducers) {
-        return producers;
-    }
     let mut from = log.log_start();
     while from < log.end() {
         let Ok(chunk) = log.read(from, log.end(), WALK_BYTES) else { break };
