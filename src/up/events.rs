@@ -37,20 +37,21 @@ impl Events {
         self.line.suspend(|| say(&if self.json { event.to_string() } else { text.to_owned() }));
     }
 
-    /// What is waited for now; empty when nothing is. Off a terminal each new one is a line.
-    pub(super) fn waiting(&self, waits: &[String], changed: bool) {
+    /// What is waited for now, and what was before. Off a terminal each new wait is a line.
+    pub(super) fn waiting(&self, waits: &[String], before: &[String]) {
         if self.json {
             return;
         }
-        if !self.line.is_hidden() {
-            match waits.first() {
-                Some(first) => self.line.set_message(first.clone()),
-                None => self.line.finish_and_clear(),
-            }
-            self.line.tick();
-        } else if changed {
-            waits.iter().for_each(|wait| say(&format!("  ... {wait}")));
+        if self.line.is_hidden() {
+            waits.iter().filter(|wait| !before.contains(wait)).for_each(|wait| say(&format!("  ... {wait}")));
+            return;
         }
+        match waits.first() {
+            Some(first) => self.line.set_message(first.clone()),
+            None if !before.is_empty() => self.line.set_message(""),
+            None => {}
+        }
+        self.line.tick();
     }
 
     pub(super) fn ready(

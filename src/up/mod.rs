@@ -217,7 +217,7 @@ impl<'a> Supervisor<'a> {
     fn say(&mut self, observed: &Observed, planned: &Plan) {
         let waits: Vec<String> =
             planned.waits.iter().filter(|wait| !wait.what.is_rebalance()).map(ToString::to_string).collect();
-        self.events.waiting(&waits, waits != self.said);
+        self.events.waiting(&waits, &self.said);
         self.said = waits;
         self.say_rebalance(observed);
         let settled = planned.steps.is_empty() && self.said.is_empty() && self.status.is_ready();

@@ -34,7 +34,11 @@ class Cluster:
         self.errors = open(self.data / "up.stderr", "ab")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True)
         threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
-        ready = self.wait_event("ready", timeout)
+        try:
+            ready = self.wait_event("ready", timeout)
+        except BaseException:
+            self.close()
+            raise
         self.members = ready["members"]
         return self
 

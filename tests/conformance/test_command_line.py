@@ -40,6 +40,17 @@ def test_every_example_is_valid(example):
     assert result.stdout.startswith("valid: Ensemble ")
 
 
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_example_runs(example, tmp_path):
+    cluster = Cluster(example).start()
+    try:
+        assert cluster.cli("status").stdout == "healthy\n"
+        topics = json.loads(cluster.cli("get", "topics", "-o", "json").stdout)
+        assert topics and all(topic["ready"] and topic["resource"] for topic in topics)
+    finally:
+        cluster.close()
+
+
 def test_all_mistakes_are_said_at_once_with_file_line_and_field(tmp_path):
     bad = QUICKSTART.replace("replicas: 3", "replicas: 0").replace("partitions: 6", "partition: 6")
     manifest = write(tmp_path / "bad.yaml", bad)

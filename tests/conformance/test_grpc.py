@@ -33,6 +33,14 @@ def wait_for(what, condition, timeout=60):
         time.sleep(0.2)
 
 
+def apply(cluster, tmp_path, replicas, paused):
+    """Without `paused`, `up` would take back what is done to members by hand."""
+    text = cluster.manifest.read_text().replace("replicas: 3", f"replicas: {replicas}\n  paused: {str(paused).lower()}")
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(text)
+    cluster.cli("apply", "-f", str(manifest), "--wait", "--timeout", "120s", timeout=150)
+
+
 def refused(agent, code, service, method, **fields):
     with pytest.raises(grpc.RpcError) as error:
         agent.call(service, method, **fields)
@@ -108,7 +116,8 @@ def test_topics_are_applied_once_and_never_shrink(own_cluster):
     assert "another operator took over" in details
 
 
-def test_a_hand_over_leaves_nothing_to_lead(own_cluster):
+def test_a_hand_over_leaves_nothing_to_lead(own_cluster, tmp_path):
+    apply(own_cluster, tmp_path, 3, paused=True)
     agent = agents(own_cluster)[0]
     leader = agent.call("Membership", "Describe")["leader"]
     wait_for("hand-over", lambda: agent.call("Membership", "HandOver", member=leader)["done"])
@@ -130,9 +139,8 @@ def test_members_leave_under_load_and_nothing_is_lost(own_cluster, tmp_path):
     load, writer = Producing(own_cluster, "orders", 6), WritingZnodes(own_cluster, "leave")
     load.start()
     writer.start()
-    manifest = tmp_path / "five.yaml"
-    manifest.write_text(own_cluster.manifest.read_text().replace("replicas: 3", "replicas: 5"))
-    own_cluster.cli("apply", "-f", str(manifest))
+    apply(own_cluster, tmp_path, 5, paused=False)
+    apply(own_cluster, tmp_path, 5, paused=True)
     agent = agents(own_cluster)[0]
 
     def progress():

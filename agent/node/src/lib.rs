@@ -2,7 +2,6 @@
 //!
 //! Must not know: what a protocol means; that is `agent/member`'s. Read first: [`config::AgentConfig`], [`compose::run`].
 
-pub mod admin;
 pub mod compose;
 pub mod config;
 mod coordination_thread;

@@ -226,10 +226,6 @@ pub struct RebalanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = r"^[0-9]+(Ki|Mi|Gi|k|M|G)?$"))]
     pub max_bytes_per_second: Option<String>,
-    /// By how much the fullest member may exceed the mean before replicas move; 10 when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 100))]
-    pub max_skew_percent: Option<i32>,
 }
 
 /// Whether replicas move by themselves.

@@ -5,9 +5,8 @@ use super::{Next, Plan, Step, WaitFor, Why, member};
 use crate::desired::Desired;
 use crate::ensemble::observed::{Observed, ObservedMember};
 
-/// The next member to restart; members that leave are left as they are. A member that is on its way down (it gave its leads away) goes first: two
-/// half-done restarts would be
-/// two disruptions.
+/// The next member to restart; members that leave are left as they are. A member that is on its way down (it gave its leads away)
+/// goes first: two half-done restarts would be two disruptions.
 pub(super) fn one(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Next {
     let agent = |m: &ObservedMember| m.agent.clone().unwrap_or_default();
     let staying = |id: i32| id < desired.ensemble.replicas;
