@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -21,8 +22,7 @@ class Cluster:
         self.manifest = Path(manifest)
         self._temporary = None
         if data is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="streamkeeper-test-")
-            data = self._temporary.name
+            data = self._temporary = tempfile.mkdtemp(prefix="streamkeeper-test-")
         self.data = Path(data)
         self.events = []
         self._queue = queue.Queue()
@@ -106,5 +106,6 @@ class Cluster:
         finally:
             if self.process and self.process.poll() is None:
                 self.process.kill()
-            if self._temporary:
-                self._temporary.cleanup()
+            # With KEEP it stays, to be looked at after a failure.
+            if self._temporary and not os.environ.get("KEEP"):
+                shutil.rmtree(self._temporary)

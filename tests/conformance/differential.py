@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
 
+import batches
 import wire
 from tools import Tools
 
@@ -187,13 +188,13 @@ def topics(r):
 
 
 def settle(r, topic, partitions, timeout=20):
-    """Waits until a topic's partitions lead everywhere: a tool may ask any member, and the first to know is not the last."""
+    """Waits until every member says that the first replicas lead: a tool may ask any, and the first to know is not the last."""
     deadline = time.monotonic() + timeout
     while True:
         counts = []
         for address in r.target.addresses:
             known = Producer({"bootstrap.servers": address}).list_topics(topic, timeout=5).topics[topic].partitions
-            counts.append(sum(p.leader >= 0 and len(p.isrs) == len(p.replicas) for p in known.values()))
+            counts.append(sum(p.leader == p.replicas[0] and len(p.isrs) == len(p.replicas) for p in known.values()))
         if counts == [partitions] * 3:
             return
         assert time.monotonic() < deadline, f"{topic}: {counts} of {partitions} partitions lead"
@@ -407,6 +408,21 @@ def dumped(lines):
     """What a producer was numbered is its own affair; so is where a file lies."""
     lines = [re.sub(r"Dumping \S*/", "Dumping ", line) for line in lines]
     return [re.sub(r"producerId: \d+", "producerId: ID", line) for line in lines]
+
+
+def bad_batches(r):
+    """What a broker says to batches that are not as they shall be."""
+    r.run("topics", "--create", "--topic", "battered", "--replica-assignment", "{0}:{1}:{2}")
+    r.run("topics", "--create", "--topic", "compacted", "--replica-assignment", "{0}:{1}:{2}", "--config", "cleanup.policy=compact")
+    settle(r, "battered", 1)
+    settle(r, "compacted", 1)
+    cases = {what: ("battered", 0, *case) for what, case in batches.bad().items()}
+    cases["no key, compacted"] = ("compacted", 0, 8, -1, batches.good(key=None))
+    cases["no such topic"] = ("nobody", 0, 8, -1, batches.good())
+    cases["no such partition"] = ("battered", 9, 8, -1, batches.good())
+    for what, case in cases.items():
+        r.steps.append((f"Produce: {what}", batches.produce(r.target.addresses, *case)))
+    r.run("get-offsets", "--topic", "battered")
 
 
 SCENARIOS = [topics, configs, config_types, offsets, groups, api_versions, dump_log]

@@ -91,8 +91,10 @@ def test_kills_lose_nothing(own_cluster, figures):
             wait_whole(own_cluster, producing, killed)
         except AssertionError as error:
             raise AssertionError(f"SEED={SEED}, round {round}, {kind} ({who}): {error}") from error
-        for worker in workers:
-            assert worker.error is None, f"SEED={SEED}, round {round}, {kind}: {worker.error!r}"
+        errors = [worker.error for worker in workers if worker.error]
+        if errors:
+            lost = sum(losses(own_cluster, producing).values(), [])
+            raise AssertionError(f"SEED={SEED}, round {round}, {kind} ({who}): {errors}; acknowledged and lost: {lost}")
         # Kills come at any moment of a recovery's end.
         time.sleep(chance.random())
         now = time.monotonic()
@@ -106,6 +108,13 @@ def test_kills_lose_nothing(own_cluster, figures):
         writer.finish(60)
     judge(own_cluster, producing, consuming, writers)
     report(figures, producing, consuming, writers, silences)
+
+
+def losses(cluster, producing):
+    """By partition the acknowledged values that are not there."""
+    logs = read_partitions(cluster, [(TOPIC, partition) for partition in range(PARTITIONS)])
+    there = {partition: {value for _, value in logs[TOPIC, partition]} for partition in range(PARTITIONS)}
+    return {p: [value for value in producing.acknowledged[p] if value not in there[p]] for p in range(PARTITIONS)}
 
 
 def judge(cluster, producing, consuming, writers):

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Longest Kafka request frame after its length field, in bytes (Kafka's `socket.request.max.bytes`).
 pub const KAFKA_FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// Most bytes of records in one answer, but for its first batch (Kafka's `fetch.max.bytes`): a fetch may ask for 2 GiB.
+pub const FETCH_BYTES_MAX: usize = 55 * 1024 * 1024;
 /// Longest ZooKeeper request frame in bytes (`jute.maxbuffer`).
 pub const JUTE_FRAME_BYTES_MAX: usize = 0x000F_FFFF;
 /// Longest frame between two agents, in bytes; snapshots travel in chunks below it.

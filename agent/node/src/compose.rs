@@ -16,7 +16,7 @@ use streamkeeper_base::limits::{CHECKPOINT_BYTES, SNAPSHOT_EVERY_TXNS};
 use streamkeeper_base::{Address, ClusterId, Incarnation, MemberId};
 use streamkeeper_member::broker::{Broker, BrokerConfig, replay};
 use streamkeeper_member::coordination::Coordination;
-use streamkeeper_member::io::{ClientFrame, Clocks, Input, Link, Output};
+use streamkeeper_member::io::{ClientFrame, Clocks, ConnectionId, Input, Link, Output};
 use streamkeeper_member::message::{FromCoordination, ToCoordination};
 use streamkeeper_member::open::{OpenConfig, Opened, open};
 use streamkeeper_member::record::Owner;
@@ -30,7 +30,7 @@ use tokio::task::LocalSet;
 use crate::config::{AgentConfig, MemberAddress};
 use crate::coordination_thread::{Accepted, CoordinationThread, ToBrokerHub, ToHub};
 use crate::grpc::{self, Agent, Facing};
-use crate::shell::client::{Decoder, serve};
+use crate::shell::client::{Decoder, Patience, Protocol, serve};
 use crate::shell::clock::Clock;
 use crate::shell::commit::{self, CommitHandle, Completions};
 use crate::shell::hub::{Hub, Inbox, Machine, Remote};
@@ -64,6 +64,10 @@ impl Machine for Broker {
         out: &mut Vec<Output<ToCoordination>>,
     ) {
         Broker::handle(self, clocks, input, out);
+    }
+
+    fn takes(&self, connection: ConnectionId) -> bool {
+        Broker::takes(self, connection)
     }
 
     fn peers(message: &FromCoordination) -> Option<BTreeMap<MemberId, String>> {
@@ -187,8 +191,10 @@ fn run_threads(
     let (to_broker, broker_queue) = unbounded_channel();
     let (accepted, replication_links) = unbounded_channel();
     let logs = replay(disk, &config.data_dir, opened.boot, &opened.broker_records)?;
-    let machine =
-        Broker::new(broker_config(config, opened.incarnation), disk.clone(), logs, clock.read().now);
+    let settings = broker_config(config, opened.incarnation);
+    // A negative number is for ever, as in Kafka.
+    let idle = settings.setting("connections.max.idle.ms").parse().ok().map(Duration::from_millis);
+    let machine = Broker::new(settings, disk.clone(), logs, clock.read().now);
     let (commit, threads) = commit::start(opened.committer, completions(&to_coordination, &to_broker))?;
     let services = Agent::new(
         identity.member,
@@ -200,6 +206,7 @@ fn run_threads(
         machine,
         identity: identity.clone(),
         kafka: listeners.kafka,
+        idle,
         clock,
         commit: commit.clone(),
         remote: broker_queue,
@@ -342,6 +349,8 @@ struct BrokerThread {
     machine: Broker,
     identity: Identity,
     kafka: StdListener,
+    /// How long a client's connection may carry nothing.
+    idle: Option<Duration>,
     clock: Clock,
     commit: CommitHandle,
     remote: UnboundedReceiver<Remote<FromCoordination>>,
@@ -363,7 +372,12 @@ impl BrokerThread {
         let inbox = Inbox::new();
         let peers = Peers::new(self.identity, Link::ReplicationOut, inbox.clone());
         let kafka = TcpListener::from_std(self.kafka).map_err(|error| error.to_string())?;
-        tokio::task::spawn_local(serve(kafka, kafka_frames as Decoder, inbox.clone(), Rc::new(Cell::new(1))));
+        let protocol = Protocol {
+            decoder: kafka_frames as Decoder,
+            patience: Patience { first: self.idle, idle: self.idle },
+            inbox: inbox.clone(),
+        };
+        tokio::task::spawn_local(serve(kafka, protocol, Rc::new(Cell::new(1))));
         tokio::task::spawn_local(run_accepted(self.accepted, inbox.clone()));
         let to_coordination = self.to_coordination;
         let hub = Hub {
@@ -380,6 +394,7 @@ impl BrokerThread {
             peers: Some(peers),
             tick: TICK,
             clients: BTreeMap::new(),
+            held: BTreeMap::new(),
             links: BTreeMap::new(),
             outputs: Vec::new(),
             dirty_clients: std::collections::BTreeSet::new(),

@@ -24,7 +24,7 @@ use tokio::task::LocalSet;
 
 use crate::compose::TICK;
 use crate::grpc::Facing;
-use crate::shell::client::{Decoder, serve};
+use crate::shell::client::{Decoder, Patience, Protocol, serve};
 use crate::shell::clock::Clock;
 use crate::shell::commit::CommitHandle;
 use crate::shell::hub::{Hub, Inbox, Remote};
@@ -63,6 +63,9 @@ pub(crate) struct CoordinationThread {
     pub(crate) services: Option<Facing>,
 }
 
+/// A connection without a session is closed after this time (ZooKeeper's `zookeeper.nio.sessionlessCnxnTimeout`).
+const SESSIONLESS_TIME_MAX: Duration = Duration::from_secs(10);
+
 impl CoordinationThread {
     /// Runs until the member stops, or finds that it must not go on.
     pub(crate) fn run(self) -> Result<(), String> {
@@ -81,8 +84,13 @@ impl CoordinationThread {
         let next = Rc::new(Cell::new(1));
         for listener in self.clients {
             let listener = to_listener(listener)?;
-            let frames = zookeeper_frames as Decoder;
-            tokio::task::spawn_local(serve(listener, frames, inbox.clone(), next.clone()));
+            let protocol = Protocol {
+                decoder: zookeeper_frames as Decoder,
+                // Later a session's own timeout holds.
+                patience: Patience { first: Some(SESSIONLESS_TIME_MAX), idle: None },
+                inbox: inbox.clone(),
+            };
+            tokio::task::spawn_local(serve(listener, protocol, next.clone()));
         }
         if let Some(peer) = self.peer {
             let peer = to_listener(peer)?;
@@ -110,6 +118,7 @@ impl CoordinationThread {
             remote_sender: self.remote_sender,
             tick: TICK,
             clients: BTreeMap::new(),
+            held: BTreeMap::new(),
             links: BTreeMap::new(),
             outputs: {
                 let mut outputs = Vec::new();

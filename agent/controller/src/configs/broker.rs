@@ -16,6 +16,7 @@ const fn key(
 /// What is fixed is shown, and may be said, but not otherwise.
 const TRUE: Rule = Rule::OneOf(&["true"]);
 const FRAME: Rule = Rule::OneOf(&["104857600"]);
+const FETCH: Rule = Rule::OneOf(&["57671680"]);
 
 /// What the broker may be told, and what it shows.
 pub const BROKER_CONFIGS: &[ConfigKey] = &[
@@ -55,6 +56,13 @@ pub const BROKER_CONFIGS: &[ConfigKey] = &[
         "The default of compression.zstd.level for topics that do not set it.",
     ),
     key(
+        "connections.max.idle.ms",
+        ConfigType::Long,
+        Some("600000"),
+        Rule::Any,
+        "A client's connection that carries nothing for longer is closed; -1 for never.",
+    ),
+    key(
         "default.replication.factor",
         ConfigType::Int,
         Some("3"),
@@ -67,6 +75,13 @@ pub const BROKER_CONFIGS: &[ConfigKey] = &[
         Some("true"),
         TRUE,
         "Whether topics may be deleted; they may.",
+    ),
+    key(
+        "fetch.max.bytes",
+        ConfigType::Int,
+        Some("57671680"),
+        FETCH,
+        "Most bytes of records in one answer, but for its first batch.",
     ),
     key(
         "group.initial.rebalance.delay.ms",
@@ -339,4 +354,8 @@ pub const BROKER_CONFIGS: &[ConfigKey] = &[
 const _: () = assert!(
     streamkeeper_base::limits::KAFKA_FRAME_BYTES_MAX == 104_857_600,
     "socket.request.max.bytes shows the limit in force"
+);
+const _: () = assert!(
+    streamkeeper_base::limits::FETCH_BYTES_MAX == 57_671_680,
+    "fetch.max.bytes shows the limit in force"
 );

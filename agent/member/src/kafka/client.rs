@@ -13,6 +13,8 @@ use crate::io::{ClientFrame, ConnectionId, Output};
 
 /// Requests of one client that may be under way at once.
 const UNDER_WAY_MAX: usize = 1000;
+/// Fetches of one client that may wait for records at once: all of them may be answered by the same append.
+const PARKED_MAX: usize = 4;
 
 /// One client connection.
 #[derive(Default)]
@@ -21,6 +23,8 @@ pub(crate) struct KafkaClient {
     slots: VecDeque<(u64, Option<Vec<Bytes>>)>,
     /// Where it comes from.
     pub(crate) remote: Option<std::net::IpAddr>,
+    /// Its fetches that wait for records.
+    pub(crate) parked: usize,
 }
 
 impl KafkaClient {
@@ -42,6 +46,13 @@ pub(crate) struct Exchange {
 }
 
 impl Broker {
+    /// True if another request of this client may be handed in now. A driver asks before each, and reads no more from the client
+    /// while it is false, so that memory does not follow what one client asks for.
+    pub fn takes(&self, connection: ConnectionId) -> bool {
+        let under = |c: &KafkaClient| c.slots.len() < UNDER_WAY_MAX && c.parked < PARKED_MAX;
+        self.clients.get(&connection).is_none_or(under)
+    }
+
     pub(crate) fn client_frame(&mut self, connection: ConnectionId, frame: ClientFrame) {
         let ClientFrame::Frame(body) = frame else { return self.close_client(connection) };
         let mut decoder = Decoder(body);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use streamkeeper_base::{Durable, MemberId};
-use streamkeeper_member::io::{Clocks, ConnectionId, Input, Link, Output, Ticket};
+use streamkeeper_member::io::{ClientFrame, Clocks, ConnectionId, Input, Link, Output, Ticket};
 use streamkeeper_member::record::Owner;
 use tokio::sync::{Notify, mpsc};
 
@@ -31,6 +31,11 @@ pub(crate) trait Machine {
 
     fn handle(&mut self, clocks: Clocks, input: Input<Self::Message>, out: &mut Vec<Output<Self::Notice>>);
 
+    /// True if the machine takes another frame of this client now; if not, the client is not read from until it does.
+    fn takes(&self, _connection: ConnectionId) -> bool {
+        true
+    }
+
     /// Whom the message says to keep links with, if it does.
     fn peers(_message: &Self::Message) -> Option<BTreeMap<MemberId, String>> {
         None
@@ -50,7 +55,7 @@ pub(crate) enum Remote<M> {
 /// What tasks of the machine's own thread put in: sockets' news, in order.
 pub(crate) enum Local {
     ClientOpened { connection: ConnectionId, remote: std::net::IpAddr, outbox: Rc<Outbox> },
-    ClientFrame { connection: ConnectionId, frame: streamkeeper_member::io::ClientFrame },
+    ClientFrame { connection: ConnectionId, frame: ClientFrame },
     ClientClosed { connection: ConnectionId },
     LinkUp { peer: MemberId, link: Link, outbox: Rc<Outbox> },
     LinkDown { peer: MemberId, link: Link, outbox: Rc<Outbox> },
@@ -67,6 +72,11 @@ pub(crate) struct Inbox {
 impl Inbox {
     pub(crate) fn new() -> Self {
         Self { queue: Rc::default(), wake: Rc::new(Notify::new()) }
+    }
+
+    /// Wakes the hub.
+    pub(crate) fn wake(&self) -> Rc<Notify> {
+        self.wake.clone()
     }
 
     pub(crate) fn push(&self, event: Local) {
@@ -94,6 +104,8 @@ pub(crate) struct Hub<M: Machine> {
     pub(crate) peers: Option<Rc<Peers>>,
     pub(crate) tick: Duration,
     pub(crate) clients: BTreeMap<ConnectionId, Rc<Outbox>>,
+    /// Frames of clients that must wait before more is begun for them; their sockets are not read from meanwhile.
+    pub(crate) held: BTreeMap<ConnectionId, VecDeque<ClientFrame>>,
     pub(crate) links: BTreeMap<(MemberId, Link), Rc<Outbox>>,
     pub(crate) outputs: Vec<Output<M::Notice>>,
     pub(crate) dirty_clients: BTreeSet<ConnectionId>,
@@ -122,21 +134,66 @@ impl<M: Machine> Hub<M> {
                     return Ok(self.machine);
                 }
             }
-            self.drain_inbox();
+            self.drain_inbox()?;
             self.carry_out()?;
             self.flush();
-            if !self.inbox.queue.borrow().is_empty() {
+            if !self.inbox.queue.borrow().is_empty() || self.is_held_ready() {
                 self.inbox.wake.notify_one();
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    fn drain_inbox(&mut self) {
+    fn drain_inbox(&mut self) -> Result<(), String> {
+        self.feed_held()?;
         for _ in 0..INPUTS_PER_TURN {
-            let Some(event) = self.inbox.queue.borrow_mut().pop_front() else { return };
-            self.handle_local(event);
+            let Some(event) = self.inbox.queue.borrow_mut().pop_front() else { return Ok(()) };
+            self.handle_local(event)?;
         }
+        Ok(())
+    }
+
+    /// A client's frame, unless it must wait: for those before it, for the machine, or because the client does not read.
+    fn client_frame(&mut self, connection: ConnectionId, frame: ClientFrame) -> Result<(), String> {
+        let Some(outbox) = self.clients.get(&connection) else { return Ok(()) };
+        if !self.held.contains_key(&connection) && self.is_ready(connection) {
+            self.feed(Input::Frame { connection, frame });
+            // The next frame of this turn must see what this one queued.
+            return self.carry_out();
+        }
+        outbox.hold();
+        self.held.entry(connection).or_default().push_back(frame);
+        Ok(())
+    }
+
+    fn is_ready(&self, connection: ConnectionId) -> bool {
+        self.clients.get(&connection).is_some_and(|outbox| outbox.is_ready())
+            && self.machine.takes(connection)
+    }
+
+    /// True if a frame that had to wait need not any more: what was queued may have left with this turn's flush.
+    fn is_held_ready(&self) -> bool {
+        self.held.keys().any(|connection| self.is_ready(*connection))
+    }
+
+    /// Frames that had to wait, of clients that are ready again.
+    fn feed_held(&mut self) -> Result<(), String> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let waiting: Vec<ConnectionId> = self.held.keys().copied().collect();
+        for connection in waiting {
+            while self.is_ready(connection) {
+                let Some(frame) = self.held.get_mut(&connection).and_then(VecDeque::pop_front) else { break };
+                self.feed(Input::Frame { connection, frame });
+                self.carry_out()?;
+            }
+            if self.held.get(&connection).is_some_and(VecDeque::is_empty) {
+                self.held.remove(&connection);
+                self.clients.get(&connection).into_iter().for_each(|outbox| outbox.release());
+            }
+        }
+        Ok(())
     }
 
     fn feed(&mut self, input: Input<M::Message>) {
@@ -161,18 +218,15 @@ impl<M: Machine> Hub<M> {
         true
     }
 
-    fn handle_local(&mut self, event: Local) {
+    fn handle_local(&mut self, event: Local) -> Result<(), String> {
         match event {
             Local::ClientOpened { connection, remote, outbox } => {
                 self.clients.insert(connection, outbox);
                 self.feed(Input::Opened { connection, remote });
             }
-            Local::ClientFrame { connection, frame } => {
-                if self.clients.contains_key(&connection) {
-                    self.feed(Input::Frame { connection, frame });
-                }
-            }
+            Local::ClientFrame { connection, frame } => return self.client_frame(connection, frame),
             Local::ClientClosed { connection } => {
+                self.held.remove(&connection);
                 self.clients.remove(&connection);
                 self.feed(Input::Closed { connection });
             }
@@ -195,6 +249,7 @@ impl<M: Machine> Hub<M> {
                 }
             }
         }
+        Ok(())
     }
 
     /// Frames of a connection that a newer one has replaced must not reach the machine.

@@ -21,6 +21,8 @@ use super::outbox::Outbox;
 
 /// Bytes that may wait for one peer before its link is cut; it comes back and is brought up to date from the log.
 const QUEUED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// A first frame that is not whole with this many bytes is no greeting: a stranger must not make this agent collect more.
+const HELLO_BYTES_MAX: usize = 64;
 /// A greeting that takes longer is refused.
 const GREETING_TIME_MAX: Duration = Duration::from_secs(3);
 const RETRY_FIRST: Duration = Duration::from_millis(20);
@@ -209,6 +211,9 @@ async fn read_hello(stream: &TcpStream) -> Result<(Hello, BytesMut), String> {
             let hello = Hello::decode(&frame).map_err(|error| error.to_string())?;
             return Ok((hello, buffer));
         }
+        if buffer.len() > HELLO_BYTES_MAX {
+            return Err("the first frame is too long to be a greeting".to_owned());
+        }
         if !fill(stream, &mut buffer).await.map_err(|error| error.to_string())? {
             return Err("the peer closed the connection instead of greeting".to_owned());
         }
@@ -233,7 +238,7 @@ fn check_hello(hello: &Hello, identity: &Identity) -> Result<(), String> {
 /// Runs an open link until it breaks.
 pub(crate) async fn run(stream: TcpStream, mut buffer: BytesMut, peer: MemberId, link: Link, inbox: &Inbox) {
     let stream = Rc::new(stream);
-    let outbox = Outbox::new(stream.clone(), QUEUED_BYTES_MAX);
+    let outbox = Outbox::new(stream.clone(), QUEUED_BYTES_MAX, inbox.wake());
     let writer = tokio::task::spawn_local(outbox.clone().drain());
     let _guard = DownGuard { peer, link, outbox: outbox.clone(), inbox: inbox.clone() };
     inbox.push(Local::LinkUp { peer, link, outbox: outbox.clone() });

@@ -1,4 +1,6 @@
 //! What waits to be written to one socket: pieces are written at once while the socket takes them, and by a task when it does not.
+//!
+//! Who does not read what it is sent is not read from any more: see [`Outbox::hold`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,6 +15,9 @@ use tokio::sync::Notify;
 /// Pieces handed to one `writev` at most.
 const PIECES_PER_WRITE: usize = 64;
 
+/// With more than this waiting, nothing more is begun for the receiver.
+const BACKLOG_BYTES: usize = 1024 * 1024;
+
 /// A socket and the bytes that are due on it, in order.
 pub(crate) struct Outbox {
     stream: Rc<TcpStream>,
@@ -22,10 +27,15 @@ pub(crate) struct Outbox {
     more: Notify,
     closing: Cell<bool>,
     closed: Cell<bool>,
+    /// True while the sender on the other side is not read from.
+    held: Cell<bool>,
+    released: Notify,
+    /// Told when the backlog is gone.
+    owner: Rc<Notify>,
 }
 
 impl Outbox {
-    pub(crate) fn new(stream: Rc<TcpStream>, queued_bytes_max: usize) -> Rc<Self> {
+    pub(crate) fn new(stream: Rc<TcpStream>, queued_bytes_max: usize, owner: Rc<Notify>) -> Rc<Self> {
         Rc::new(Self {
             stream,
             queue: RefCell::new(VecDeque::new()),
@@ -34,7 +44,37 @@ impl Outbox {
             more: Notify::new(),
             closing: Cell::new(false),
             closed: Cell::new(false),
+            held: Cell::new(false),
+            released: Notify::new(),
+            owner,
         })
+    }
+
+    /// True if something may be begun for this receiver: it is there, and takes what was sent before.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.closing.get() && !self.is_backlogged()
+    }
+
+    fn is_backlogged(&self) -> bool {
+        self.queued_bytes.get() > BACKLOG_BYTES
+    }
+
+    /// Nothing more is read from the other side, until [`Outbox::release`].
+    pub(crate) fn hold(&self) {
+        self.held.set(true);
+    }
+
+    /// Reading goes on.
+    pub(crate) fn release(&self) {
+        self.held.set(false);
+        self.released.notify_one();
+    }
+
+    /// Waits while reading is held.
+    pub(crate) async fn free(&self) {
+        while self.held.get() && !self.closed.get() {
+            self.released.notified().await;
+        }
     }
 
     /// Queues a piece. A receiver that lets more than the limit pile up is cut off, so memory stays bounded.
@@ -76,6 +116,7 @@ impl Outbox {
         // The peer may have gone already; then there is nothing to shut down.
         let _ = SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Both);
         self.more.notify_one();
+        self.released.notify_one();
     }
 
     /// Writes whenever the socket becomes writable, until the connection is closed.
@@ -86,10 +127,14 @@ impl Outbox {
                 if self.stream.writable().await.is_err() {
                     return self.shut();
                 }
+                let was_backlogged = self.is_backlogged();
                 match self.write_some() {
                     Ok(true) => self.finish_if_closing(),
                     Ok(false) => {}
                     Err(_) => return self.shut(),
+                }
+                if was_backlogged && !self.is_backlogged() {
+                    self.owner.notify_one();
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use streamkeeper_base::limits::FETCH_BYTES_MAX;
 use streamkeeper_base::{LeaderEpoch, Offset, TopicPartition};
 use streamkeeper_wire::kafka::ErrorCode;
 use streamkeeper_wire::kafka::codec::Records;
@@ -31,6 +32,7 @@ impl Broker {
         }
         let number = self.number();
         let connection = exchange.connection;
+        self.clients.entry(connection).and_modify(|client| client.parked += 1);
         self.fetches.insert(number, ParkedFetch { connection, exchange, request, partitions, deadline });
     }
 
@@ -63,6 +65,7 @@ impl Broker {
         let (response, size, settled) = self.read_all(&fetch.request);
         let enough = i64::try_from(size).unwrap_or(i64::MAX) >= i64::from(fetch.request.min_bytes);
         if due || settled || enough {
+            self.clients.entry(fetch.connection).and_modify(|client| client.parked -= 1);
             self.answer_fetch(&fetch.exchange, &response);
         } else {
             self.fetches.insert(number, fetch);
@@ -73,7 +76,7 @@ impl Broker {
     fn read_all(&mut self, request: &FetchRequest) -> (FetchResponse, usize, bool) {
         let mut response = FetchResponse::default();
         let (mut size, mut settled) = (0_usize, false);
-        let bytes_max = usize::try_from(request.max_bytes).unwrap_or(0);
+        let bytes_max = usize::try_from(request.max_bytes).unwrap_or(0).min(FETCH_BYTES_MAX);
         for topic in &request.topics {
             let mut answered = FetchableTopicResponse {
                 topic: topic.topic.clone(),
