@@ -243,6 +243,10 @@ def config_types(r):
         r.steps.append((f"DescribeConfigs {'topic' if kind == 2 else 'broker'}", "\n".join(lines)))
 
 
+# The records' times are fixed, and long past.
+KEPT = ("--config", "retention.ms=-1")
+
+
 def produce(r, topic, partition, values):
     producer = Producer({"bootstrap.servers": r.target.bootstrap, "linger.ms": 100, "enable.idempotence": False})
     for value in values:
@@ -251,7 +255,7 @@ def produce(r, topic, partition, values):
 
 
 def offsets(r):
-    r.run("topics", "--create", "--topic", "counted", "--partitions", 3)
+    r.run("topics", "--create", "--topic", "counted", "--partitions", 3, *KEPT)
     settle(r, "counted", 3)
     produce(r, "counted", 0, [str(n) for n in range(5)])
     produce(r, "counted", 1, ["7", "9"])
@@ -270,7 +274,7 @@ def offsets(r):
 
 def groups(r):
     r.run("consumer-groups", "--list")
-    r.run("topics", "--create", "--topic", "read", "--partitions", 3)
+    r.run("topics", "--create", "--topic", "read", "--partitions", 3, *KEPT)
     settle(r, "read", 3)
     for partition in range(3):
         produce(r, "read", partition, [str(n) for n in range(10)])
@@ -382,7 +386,7 @@ def by_member(lines):
 
 
 def dump_log(r):
-    r.run("topics", "--create", "--topic", "dumped", "--replica-assignment", "{0}:{1}:{2}")
+    r.run("topics", "--create", "--topic", "dumped", "--replica-assignment", "{0}:{1}:{2}", *KEPT)
     settle(r, "dumped", 1)
     for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
         producer = Producer(
