@@ -47,6 +47,8 @@ pub(crate) struct Leader {
     pub(crate) epoch_start: Offset,
     followers: BTreeMap<MemberId, Follower>,
     waiting: VecDeque<(Offset, RequestId, Instant)>,
+    /// When time was last told to pass.
+    ticked: Instant,
     /// What was proposed: members of it count before it is committed (KIP-497).
     pub(crate) proposed: Option<Proposed>,
     /// What the whole ISR must have flushed before the controller is told that it has.
@@ -66,11 +68,12 @@ pub(crate) struct Proposed {
 }
 
 impl Leader {
-    pub(crate) fn new(epoch_start: Offset, _now: Instant) -> Self {
+    pub(crate) fn new(epoch_start: Offset, now: Instant) -> Self {
         Self {
             epoch_start,
             followers: BTreeMap::new(),
             waiting: VecDeque::new(),
+            ticked: now,
             proposed: None,
             awaits_flush: None,
         }
@@ -457,8 +460,20 @@ impl Partition {
         }
     }
 
+    /// A leader that was stopped itself (by its disk, or because the machine is busy) has heard nobody meanwhile: what its followers
+    /// said waits behind this tick. That time is not theirs.
+    fn forgive_own_stall(&mut self) {
+        let (now, lag_max) = (self.now, self.lag_max);
+        let Role::Leading(leader) = &mut self.role else { return };
+        let stalled = now.since(std::mem::replace(&mut leader.ticked, now));
+        if stalled > lag_max / 2 {
+            leader.followers.values_mut().for_each(|f| f.caught_up = (f.caught_up + stalled).min(now));
+        }
+    }
+
     pub(crate) fn tick(&mut self) {
         self.greet_again();
+        self.forgive_own_stall();
         let (now, lag_max) = (self.now, self.lag_max);
         let Role::Leading(leader) = &mut self.role else { return };
         while let Some((_, request, deadline)) = leader.waiting.front().copied() {
