@@ -3,11 +3,13 @@
 //! Read first: [`Checkpoint`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use streamkeeper_base::TopicPartition;
 use streamkeeper_replica::Event;
-use streamkeeper_storage::partition_log::LogError;
+use streamkeeper_storage::disk::DiskFile;
+use streamkeeper_storage::partition_log::{FlushPoint, LogError};
 
 use super::Broker;
 use crate::io::{Output, Ticket};
@@ -20,45 +22,49 @@ const CHECKPOINT_AGAIN: Duration = Duration::from_secs(5);
 /// A checkpoint under way: records below the ticket are let go once the files hold what they tell.
 pub(super) struct Checkpoint {
     below: Ticket,
-    /// Partitions that it waits for, and whether the flush that counts has begun: one that was under way before may not cover all.
+    /// Partitions that it waits for, and whether the flush that counts has begun: one that was under way before may not cover all,
+    /// and does not write the log's checkpoint.
     waiting: BTreeMap<TopicPartition, bool>,
 }
 
 impl Broker {
-    /// Flushes a partition's files; what is durable is told to its replica when they are. False if nothing is to be flushed.
-    pub(super) fn flush_segment(&mut self, tp: TopicPartition) -> bool {
-        let Some(replica) = self.replicas.get_mut(&tp) else { return false };
+    /// Flushes a partition's files; what is durable is told to its replica when they are.
+    pub(super) fn flush_segment(&mut self, tp: TopicPartition) {
+        let Some(replica) = self.replicas.get_mut(&tp) else { return };
         if replica.flushing.is_some() {
             // The next flush begins when this one ends, and covers this too.
-            return true;
+            return;
         }
-        replica.dirty = false;
-        let Some((files, point)) = replica.log.begin_flush() else { return false };
-        replica.flushing = Some(point);
+        if let Some((files, point)) = replica.log.begin_flush() {
+            self.sync_files(tp, files, point);
+        }
+    }
+
+    fn sync_files(&mut self, tp: TopicPartition, files: Vec<Arc<dyn DiskFile>>, point: FlushPoint) {
         let token = self.number();
+        if let Some(replica) = self.replicas.get_mut(&tp) {
+            replica.flushing = Some((token, point));
+        }
         self.flush_tokens.insert(token, tp);
         self.out.push(Output::SyncFiles { token, files });
-        true
     }
 
     pub(super) fn files_synced(&mut self, token: u64) {
         let Some(tp) = self.flush_tokens.remove(&token) else { return };
         let Some(replica) = self.replicas.get_mut(&tp) else { return };
-        // The partition may have been closed and opened again meanwhile.
-        let Some(point) = replica.flushing.take() else { return };
+        // The partition may have been closed and opened again meanwhile: this was a flush of other files then.
+        let Some((_, point)) = replica.flushing.take_if(|(under_way, _)| *under_way == token) else { return };
         let durable = replica.log.finish_flush(point);
-        let behind = replica.log.end() > durable.get();
-        self.step(tp, Event::Persisted(durable));
-        let waits = self.replicas.get(&tp).is_some_and(|r| r.partition.progress().durable < r.log.end());
-        let begun = self.releasing.as_ref().and_then(|checkpoint| checkpoint.waiting.get(&tp).copied());
-        if begun == Some(true) {
-            self.checkpointed(tp);
-        }
         // Large batches that came meanwhile are in no write-ahead log: their flush is what makes them durable.
-        if ((behind && waits) || begun == Some(false)) && !self.flush_segment(tp) {
-            self.checkpointed(tp);
-        } else if begun == Some(false) {
-            self.checkpoint_waits_for(tp, true);
+        let is_behind = replica.flush_to > durable.get();
+        self.step(tp, Event::Persisted(durable));
+        match self.releasing.as_ref().and_then(|checkpoint| checkpoint.waiting.get(&tp).copied()) {
+            Some(true) => self.checkpointed(tp),
+            Some(false) => self.flush_for_checkpoint(tp),
+            None => {}
+        }
+        if is_behind {
+            self.flush_segment(tp);
         }
     }
 
@@ -73,25 +79,22 @@ impl Broker {
         self.checkpoint_at = self.clocks.now + CHECKPOINT_EVERY;
         // A settled term counts as told only once it is durable in the write-ahead log: then the checkpoint tells it, too.
         let below = self.in_wal.front().map_or(self.next_ticket, |entry| entry.ticket);
-        self.releasing = Some(Checkpoint { below, waiting: BTreeMap::new() });
-        let changed: Vec<(TopicPartition, bool)> = self
-            .replicas
-            .iter()
-            .filter(|(_, r)| r.dirty || r.flushing.is_some())
-            .map(|(tp, r)| (*tp, r.flushing.is_none() || !r.dirty))
-            .collect();
-        changed.iter().for_each(|(tp, begun)| self.checkpoint_waits_for(*tp, *begun));
-        for (tp, _) in changed {
-            if !self.flush_segment(tp) {
-                self.checkpointed(tp);
-            }
-        }
+        let changed = self.replicas.iter().filter(|(_, r)| r.dirty || r.flushing.is_some());
+        let waiting: BTreeMap<TopicPartition, bool> = changed.map(|(tp, _)| (*tp, false)).collect();
+        let partitions: Vec<TopicPartition> = waiting.keys().copied().collect();
+        self.releasing = Some(Checkpoint { below, waiting });
+        partitions.into_iter().for_each(|tp| self.flush_for_checkpoint(tp));
         self.finish_checkpoint();
     }
 
-    fn checkpoint_waits_for(&mut self, tp: TopicPartition, begun: bool) {
+    /// Flushes a partition and writes its log's checkpoint, both in the background, unless a flush is under way: then after it.
+    fn flush_for_checkpoint(&mut self, tp: TopicPartition) {
+        let Some(replica) = self.replicas.get_mut(&tp).filter(|r| r.flushing.is_none()) else { return };
+        let Some((files, point)) = replica.log.begin_checkpoint() else { return };
+        replica.dirty = false;
+        self.sync_files(tp, files, point);
         if let Some(checkpoint) = &mut self.releasing {
-            checkpoint.waiting.insert(tp, begun);
+            checkpoint.waiting.insert(tp, true);
         }
     }
 
@@ -111,8 +114,8 @@ impl Broker {
         if checkpoint.waiting.remove(&tp).is_none() {
             return;
         }
-        if let Some(replica) = self.replicas.get_mut(&tp) {
-            let result = replica.log.save_checkpoint();
+        if let Some(replica) = self.replicas.get(&tp) {
+            let result = replica.log.checkpoint_result();
             if !self.saved(result) {
                 // The write-ahead log keeps what the files do not tell.
                 self.releasing = None;

@@ -78,9 +78,11 @@ pub(crate) struct Replica {
     pub(crate) partition: Partition,
     pub(crate) log: PartitionLog,
     pub(crate) producers: Producers,
-    /// A flush of its files under way.
-    pub(crate) flushing: Option<FlushPoint>,
-    /// The write-ahead log knows something that no flush of the files, finished or under way, covers.
+    /// A flush of its files under way, with its token.
+    pub(crate) flushing: Option<(u64, FlushPoint)>,
+    /// The end of the last batches that are in no write-ahead log: only a flush of the files makes them durable.
+    pub(crate) flush_to: Offset,
+    /// The write-ahead log knows something that no checkpoint of the files, finished or under way, tells.
     pub(crate) dirty: bool,
     pub(crate) bytes_max: usize,
     /// Replicas that a reassignment adds: what they are fed has a limit.

@@ -136,8 +136,9 @@ impl Broker {
         let producers = rebuild_producers(&log);
         // A killed process leaves a tail in the page cache that no flush covers.
         let behind = durable < log.end();
+        let (flushing, flush_to) = (None, Offset::ZERO);
         let replica =
-            Replica { partition, log, producers, flushing: None, dirty, bytes_max, adding: Vec::new() };
+            Replica { partition, log, producers, flushing, flush_to, dirty, bytes_max, adding: Vec::new() };
         self.replicas.insert(tp, replica);
         if behind {
             self.flush_segment(tp);
@@ -187,6 +188,7 @@ impl Broker {
             let ticket = self.wal(record::PARTITION_APPEND, vec![prefix(tp), batches.clone()]);
             self.in_wal.push_back(InWal { ticket, tp, what: Logged::Records(from, end) });
         } else {
+            replica.flush_to = end;
             self.flush_segment(tp);
         }
         Ok(end)
@@ -284,6 +286,7 @@ impl Broker {
             let reason = format!("partition {tp} cannot be cut at {to}: {error}");
             return self.out.push(Output::Fatal { reason });
         }
+        replica.flush_to = replica.flush_to.min(to);
         replica.producers = rebuild_producers(&replica.log);
         let mut payload = BytesMut::from(&prefix(tp)[..]);
         payload.put_i64(to.0);

@@ -5,13 +5,14 @@
 //! what a process crash must not lose and a power cut may. The greater generation that reads back counts.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use streamkeeper_base::{LeaderEpoch, Offset};
 
 use super::Boot;
 use crate::crc32c;
-use crate::disk::{Access, Disk, read_file, replace_file};
+use crate::disk::{Access, Disk, DiskFile, read_file, replace_file};
 
 const MAGIC: &[u8; 8] = b"SKLOGCP2";
 /// As it was before the settled term, the boot and the clean close were written down.
@@ -127,5 +128,86 @@ impl Checkpoint {
             closed: (closed != u64::MAX).then_some(closed),
             epochs: content.get(fixed..)?.chunks(EPOCH_BYTES).map(epoch).collect::<Option<_>>()?,
         })
+    }
+}
+
+/// The durable file of one open log. It is written by the log's owner, and by flushes that run elsewhere: what an older one of them
+/// would write must not replace what a newer one wrote, nor bring back a log that is deleted.
+pub(super) struct DurableCheckpoint {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The greatest generation on disk.
+    generation: u64,
+    is_deleted: bool,
+    /// Why the last write of a flush elsewhere did not succeed.
+    is_full: Option<io::Error>,
+}
+
+impl DurableCheckpoint {
+    pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path, generation: u64) -> Arc<Self> {
+        let state = Mutex::new(State { generation, ..State::default() });
+        Arc::new(Self { disk, dir: dir.to_owned(), state })
+    }
+
+    /// Writes a checkpoint unless a newer one is there.
+    pub(super) fn write(&self, checkpoint: &Checkpoint) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.is_deleted || state.generation >= checkpoint.generation {
+            return Ok(());
+        }
+        checkpoint.write_durable(&*self.disk, &self.dir)?;
+        state.generation = checkpoint.generation;
+        Ok(())
+    }
+
+    /// Nothing is written any more: the log's directory goes.
+    pub(super) fn delete(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_deleted = true;
+    }
+
+    /// Whether the last write of a flush succeeded.
+    pub(super) fn result(&self) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.is_full.take().map_or(Ok(()), Err)
+    }
+}
+
+/// A checkpoint to be written as the last file of a flush.
+pub(super) struct Pending {
+    pub(super) file: Arc<DurableCheckpoint>,
+    pub(super) checkpoint: Checkpoint,
+}
+
+impl DiskFile for Pending {
+    fn read_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        match self.file.write(&self.checkpoint) {
+            // A full disk passes; the owner asks for it and tries again. What was flushed is none the worse.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                self.file.state.lock().unwrap_or_else(PoisonError::into_inner).is_full = Some(error);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn set_len(&self, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use streamkeeper_base::{Durable, Offset};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Pending};
 use super::{LogError, PartitionLog};
 use crate::disk::{Disk, DiskFile};
 
@@ -39,8 +39,35 @@ impl PartitionLog {
     /// [`PartitionLog::finish_flush`] when all of them are. `None` if nothing waits, or while a flush is in
     /// flight.
     pub fn begin_flush(&mut self) -> Option<(Vec<Arc<dyn DiskFile>>, FlushPoint)> {
+        if self.durable >= self.end() && self.flushing.closed.is_empty() {
+            return None;
+        }
+        self.begin()
+    }
+
+    /// As [`PartitionLog::begin_flush`], but the last of the files writes down what the others made durable, as
+    /// [`PartitionLog::save_checkpoint`] does: for a checkpoint that its owner does not wait for. Files must be flushed in order.
+    /// [`PartitionLog::checkpoint_result`] tells how it went. `None` while a flush is in flight.
+    pub fn begin_checkpoint(&mut self) -> Option<(Vec<Arc<dyn DiskFile>>, FlushPoint)> {
+        let (mut files, point) = self.begin()?;
+        let mut checkpoint = self.next_checkpoint(point.end);
+        checkpoint.durable = point.end;
+        checkpoint.sealed = self.sealed.max(point.sealed);
+        files.push(Arc::new(Pending { file: self.durable_file.clone(), checkpoint }));
+        Some((files, point))
+    }
+
+    /// How the last [`PartitionLog::begin_checkpoint`] ended, once its files are flushed.
+    ///
+    /// # Errors
+    /// The disk is full: the checkpoint before still counts.
+    pub fn checkpoint_result(&self) -> Result<(), LogError> {
+        self.durable_file.result().map_err(|error| self.io(error))
+    }
+
+    fn begin(&mut self) -> Option<(Vec<Arc<dyn DiskFile>>, FlushPoint)> {
         let end = self.end();
-        if self.flushing.in_flight.is_some() || (self.durable >= end && self.flushing.closed.is_empty()) {
+        if self.flushing.in_flight.is_some() {
             return None;
         }
         let mut files = std::mem::take(&mut self.flushing.closed);
@@ -78,7 +105,7 @@ impl PartitionLog {
         let end = self.end();
         let mut checkpoint = self.next_checkpoint(end);
         checkpoint.closed = Some(size);
-        checkpoint.write_durable(&*self.disk, &self.dir).map_err(|error| self.io(error))
+        self.durable_file.write(&checkpoint).map_err(|error| self.io(error))
     }
 
     fn flush_all(&mut self) -> io::Result<()> {
@@ -121,7 +148,7 @@ impl PartitionLog {
 
     pub(super) fn checkpoint_durable_at(&mut self, end: Offset) -> io::Result<()> {
         let checkpoint = self.next_checkpoint(end);
-        checkpoint.write_durable(&*self.disk, &self.dir)
+        self.durable_file.write(&checkpoint)
     }
 
     pub(super) fn checkpoint_buffered(&mut self) -> io::Result<()> {

@@ -28,7 +28,7 @@ use streamkeeper_base::limits::SEGMENT_BYTES_DEFAULT;
 use streamkeeper_base::{Durable, LeaderEpoch, Offset};
 
 use crate::disk::Disk;
-use checkpoint::Checkpoint;
+use checkpoint::{Checkpoint, DurableCheckpoint};
 pub use error::LogError;
 pub use flush::FlushPoint;
 use flush::Flushing;
@@ -104,8 +104,9 @@ pub struct PartitionLog {
     durable: Offset,
     /// Segments that end at or below are on disk with their indexes.
     sealed: Offset,
-    /// What the disk is known to say.
+    /// What the disk says, or will once a flush in flight is done.
     checkpoint: Checkpoint,
+    durable_file: Arc<DurableCheckpoint>,
     settled: Option<LeaderEpoch>,
     boot: Option<Boot>,
     /// Where each leader epoch begins, ascending in both.
@@ -376,6 +377,7 @@ impl PartitionLog {
     }
 
     fn remove_files(&self) -> io::Result<()> {
+        self.durable_file.delete();
         let gone = self.dir.with_added_extension(GONE);
         if self.disk.exists(&gone) {
             self.disk.remove_dir_all(&gone)?;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use streamkeeper_base::{LeaderEpoch, Offset};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, DurableCheckpoint};
 use super::segment::{self, Check, Segment};
 use super::{Boot, Flushing, LogConfig, LogError, PartitionLog, Trust, note_epoch};
 use crate::disk::{Disk, create_dir_durable};
@@ -44,6 +44,7 @@ pub(super) fn open(
     let is_kept = |epoch_start: Offset| epoch_start < end || (epoch_start == end && !found.is_cut);
     let epochs = checkpoint.epochs.iter().filter(|(_, start)| is_kept(*start)).copied().collect();
     let mut log = PartitionLog {
+        durable_file: DurableCheckpoint::new(disk.clone(), dir, checkpoint.generation),
         disk,
         dir: dir.to_owned(),
         config,

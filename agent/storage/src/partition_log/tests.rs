@@ -7,8 +7,8 @@ use bytes::Bytes;
 use streamkeeper_base::batch::{self, BATCH_CRC_START, BatchHeader};
 use streamkeeper_base::{LeaderEpoch, Offset, Random};
 
-use super::{Boot, LogConfig, LogError, PartitionLog, Trust, remove_garbage};
-use crate::disk::{Crash, Disk, SimulatedDisk};
+use super::{Boot, FlushPoint, LogConfig, LogError, PartitionLog, Trust, remove_garbage};
+use crate::disk::{Crash, Disk, DiskFile, SimulatedDisk};
 
 const CONFIG: LogConfig =
     LogConfig { segment_bytes: 12_000, segment_ms: i64::MAX, retention_ms: -1, retention_bytes: -1 };
@@ -86,9 +86,23 @@ struct Pair {
     log: PartitionLog,
     model: Vec<BatchHeader>,
     epoch: i32,
+    /// A checkpoint that runs in the background, while other steps go on.
+    checkpoint: Option<(Vec<Arc<dyn DiskFile>>, FlushPoint)>,
 }
 
 impl Pair {
+    fn new(disk: &SimulatedDisk) -> Self {
+        Self { log: open(disk, Trust::PageCache), model: Vec::new(), epoch: 0, checkpoint: None }
+    }
+
+    fn finish_checkpoint(&mut self) -> Result<(), LogError> {
+        let Some((files, point)) = self.checkpoint.take() else { return Ok(()) };
+        let synced = files.iter().try_for_each(|file| file.sync_data());
+        synced.map_err(|source| LogError::Io { path: PathBuf::new(), source })?;
+        self.log.finish_flush(point);
+        self.log.checkpoint_result()
+    }
+
     fn step(&mut self, random: &mut Random) -> Result<(), LogError> {
         let (start, end) = (self.log.log_start(), self.log.end());
         let anywhere = start.plus(random.below(1 + (end.0 - start.0) as u64) as i64);
@@ -110,7 +124,9 @@ impl Pair {
                 self.model.clear();
                 self.log.restart_at(Offset(random.below(end.0 as u64 * 2 + 1) as i64))?;
             }
-            7..12 => flush(&mut self.log)?,
+            7..10 => flush(&mut self.log)?,
+            10..12 if self.checkpoint.is_none() => self.checkpoint = self.log.begin_checkpoint(),
+            12..14 => self.finish_checkpoint()?,
             _ => {
                 let mut bytes = Vec::new();
                 let mut at = end;
@@ -147,12 +163,12 @@ fn a_log_behaves_as_its_model() {
     for seed in 0..60 {
         let disk = SimulatedDisk::new(seed);
         let mut random = Random::new(seed);
-        let mut pair = Pair { log: open(&disk, Trust::PageCache), model: Vec::new(), epoch: 0 };
+        let mut pair = Pair::new(&disk);
         for step in 0..150 {
             pair.step(&mut random).expect("a good disk");
             if random.percent(10) {
                 let before = (pair.log.log_start(), pair.log.end(), pair.log.last_epoch());
-                pair.log = open(&disk, Trust::PageCache);
+                (pair.log, pair.checkpoint) = (open(&disk, Trust::PageCache), None);
                 let log = &pair.log;
                 assert_eq!((log.log_start(), log.end(), log.last_epoch()), before, "seed {seed}");
             }
@@ -168,7 +184,7 @@ fn a_crash_in_the_middle_of_any_operation_is_survived() {
     for seed in 0..400 {
         let disk = SimulatedDisk::new(seed);
         let mut random = Random::new(seed);
-        let mut pair = Pair { log: open(&disk, Trust::PageCache), model: Vec::new(), epoch: 0 };
+        let mut pair = Pair::new(&disk);
         for life in 0..5 {
             disk.set_operations_left(Some(1 + random.below(150)));
             let (mut sure, mut failed) = (Vec::new(), None);
@@ -183,6 +199,7 @@ fn a_crash_in_the_middle_of_any_operation_is_survived() {
             let durable = failed.expect("the power goes").min(pair.log.durable_end().get());
             let start = pair.log.log_start();
             let power = random.percent(70);
+            pair.checkpoint = None;
             disk.crash(if power { Crash::Power } else { Crash::Process });
             let trust = if power { Trust::Nothing } else { Trust::PageCache };
             pair.log = try_open(&disk, trust).unwrap_or_else(|e| panic!("seed {seed}.{life}: {e}"));
@@ -199,6 +216,41 @@ fn a_crash_in_the_middle_of_any_operation_is_survived() {
             pair.check(seed);
         }
     }
+}
+
+/// What ran in the background and comes late must not undo what the log's owner wrote meanwhile.
+#[test]
+fn a_checkpoint_that_comes_after_a_cut_is_not_written() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = filled(&disk, 40);
+    let (files, point) = log.begin_checkpoint().expect("nothing is in flight");
+    log.truncate(Offset(7)).expect("a good disk");
+    files.iter().for_each(|file| file.sync_data().expect("a good disk"));
+    assert_eq!(log.finish_flush(point).get(), Offset(0), "what was flushed is not what is there");
+    log.checkpoint_result().expect("a good disk");
+    disk.crash(Crash::Power);
+    assert_eq!(open(&disk, Trust::Nothing).end(), Offset(7));
+
+    let mut log = open(&disk, Trust::PageCache);
+    let (files, _) = log.begin_checkpoint().expect("nothing is in flight");
+    log.delete().expect("a good disk");
+    files.iter().for_each(|file| file.sync_data().expect("a log that is gone is no error"));
+    assert!(!disk.exists(dir()));
+}
+
+#[test]
+fn a_checkpoint_in_the_background_is_a_checkpoint() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = filled(&disk, 20);
+    let (files, point) = log.begin_checkpoint().expect("nothing is in flight");
+    assert!(log.begin_checkpoint().is_none(), "one at a time");
+    log.append(&batch_at(20, 1, 0, 939, 0)).expect("a good disk");
+    files.iter().for_each(|file| file.sync_data().expect("a good disk"));
+    assert_eq!(log.finish_flush(point).get(), Offset(20));
+    disk.crash(Crash::Power);
+    disk.flip_bit(&segment_path(12), 1000, 1);
+    let error = try_open(&disk, Trust::Nothing).err().expect("it says that this was durable");
+    assert!(matches!(error, LogError::Damaged { durable: Offset(20), .. }), "{error}");
 }
 
 #[test]
