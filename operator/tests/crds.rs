@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use streamkeeper_operator::crd;
 
 fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds")
+    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../crds")
 }
 
 #[test]

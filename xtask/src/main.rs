@@ -7,7 +7,7 @@ mod tidy;
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 /// Tasks of the workspace that cargo has no word for.
@@ -30,7 +30,9 @@ enum Task {
 }
 
 fn main() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    // Not what was true when this was built: a target directory may serve several clones one after the other.
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").context("run it with cargo run -p xtask")?;
+    let root = Path::new(&manifest).parent().context("xtask lies in the workspace")?;
     match Cli::parse().task {
         Task::Tidy => tidy::run(root),
         Task::Codegen { check } => codegen::run(root, check),

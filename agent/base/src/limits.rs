@@ -17,9 +17,12 @@ pub const COMMITTED_WINDOW_TXNS_MAX: usize = 20_000;
 /// Zab transactions between two snapshots of the tree.
 pub const SNAPSHOT_EVERY_TXNS: u64 = 50_000;
 /// Bytes that the broker puts into the write-ahead log between two checkpoints.
-pub const CHECKPOINT_BYTES: u64 = 24 * 1024 * 1024;
+pub const CHECKPOINT_BYTES: u64 = 48 * 1024 * 1024;
 /// Size of one write-ahead log file, in bytes.
-pub const WAL_FILE_BYTES: u64 = 64 * 1024 * 1024;
+pub const WAL_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// Files of the write-ahead log that are kept for use again. A file that is deleted is soon missed, and making it anew writes all of it
+/// once more.
+pub const WAL_FILES_MIN: usize = 8;
 /// A synced batch below this many bytes goes into the write-ahead log whole; a larger one is flushed in its segment.
 pub const WAL_INLINE_BATCH_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of log between two index entries at least (Kafka's `log.index.interval.bytes`).
@@ -50,3 +53,7 @@ const _: () =
 const _: () = assert!(SNAPSHOT_CHUNK_BYTES < PEER_FRAME_BYTES_MAX, "a snapshot chunk must fit a peer frame");
 const _: () =
     assert!((WAL_INLINE_BATCH_BYTES_MAX as u64) < WAL_FILE_BYTES / 16, "a WAL file holds many groups");
+const _: () = assert!(
+    2 * CHECKPOINT_BYTES <= (WAL_FILES_MIN as u64 - 1) * WAL_FILE_BYTES,
+    "what is appended between two checkpoints, and while one is under way, fits the files that are kept"
+);

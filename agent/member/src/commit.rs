@@ -93,6 +93,14 @@ impl Committer {
         self.positions.release(owner, below);
     }
 
+    /// One step of what makes later commits fast, for the time in which nothing waits for one; true if there is more to do.
+    ///
+    /// # Errors
+    /// As [`Committer::commit`].
+    pub fn prepare(&mut self) -> Result<bool, WalError> {
+        self.wal.prepare()
+    }
+
     /// Flushes the group and forgets what nobody needs.
     ///
     /// # Errors

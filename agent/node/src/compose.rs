@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use bytes::BytesMut;
 use streamkeeper_base::limits::{CHECKPOINT_BYTES, SNAPSHOT_EVERY_TXNS};
 use streamkeeper_base::{Address, ClusterId, Incarnation, MemberId};
 use streamkeeper_member::broker::{Broker, BrokerConfig, replay};
@@ -397,6 +396,7 @@ impl BrokerThread {
             held: BTreeMap::new(),
             links: BTreeMap::new(),
             outputs: Vec::new(),
+            appends: Vec::new(),
             dirty_clients: std::collections::BTreeSet::new(),
             dirty_links: std::collections::BTreeSet::new(),
         };
@@ -419,9 +419,9 @@ async fn run_accepted(mut accepted: UnboundedReceiver<Accepted>, inbox: Inbox) {
     }
 }
 
-fn kafka_frames(buffer: &mut BytesMut) -> Result<Option<ClientFrame>, String> {
-    let frame = kafka::frame::decode(buffer).map_err(|error| error.to_string())?;
-    Ok(frame.map(ClientFrame::Frame))
+fn kafka_frames(bytes: &[u8]) -> Result<Option<(usize, ClientFrame)>, String> {
+    let cut = kafka::frame::cut(bytes).map_err(|error| error.to_string())?;
+    Ok(cut.map(|(taken, frame)| (taken, ClientFrame::Frame(frame))))
 }
 
 /// Reads and checks the configuration file, and sets up the log lines.

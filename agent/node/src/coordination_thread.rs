@@ -120,6 +120,7 @@ impl CoordinationThread {
             clients: BTreeMap::new(),
             held: BTreeMap::new(),
             links: BTreeMap::new(),
+            appends: Vec::new(),
             outputs: {
                 let mut outputs = Vec::new();
                 self.machine.announce(&mut outputs);
@@ -244,11 +245,10 @@ async fn accept_peers(
     }
 }
 
-fn zookeeper_frames(buffer: &mut BytesMut) -> Result<Option<ClientFrame>, String> {
-    match jute::frame::decode(buffer) {
-        Ok(Some(jute::frame::Unit::Word(word))) => Ok(Some(ClientFrame::Word(word))),
-        Ok(Some(jute::frame::Unit::Frame(frame))) => Ok(Some(ClientFrame::Frame(frame))),
-        Ok(None) => Ok(None),
-        Err(error) => Err(error.to_string()),
-    }
+fn zookeeper_frames(bytes: &[u8]) -> Result<Option<(usize, ClientFrame)>, String> {
+    let cut = jute::frame::cut(bytes).map_err(|error| error.to_string())?;
+    Ok(cut.map(|(taken, unit)| match unit {
+        jute::frame::Unit::Word(word) => (taken, ClientFrame::Word(word)),
+        jute::frame::Unit::Frame(frame) => (taken, ClientFrame::Frame(frame)),
+    }))
 }

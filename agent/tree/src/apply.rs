@@ -1,5 +1,6 @@
 //! Applying a transaction: the same on every member, and what it makes watches see.
 
+use bytes::Bytes;
 use streamkeeper_base::znode::{Acl, EventKind, Stat};
 use streamkeeper_base::{SessionId, WallMillis, Zxid};
 
@@ -78,7 +79,7 @@ impl Tree {
             Txn::Create { path, data, acl, owner, parent_creates } => {
                 let acl = self.acl_of(acl);
                 let node = Node {
-                    data: data.clone(),
+                    data: own_copy(data),
                     acl,
                     czxid: zxid,
                     mzxid: zxid,
@@ -102,7 +103,7 @@ impl Tree {
                 let bytes = data.as_ref().map_or(0, |d| d.len() as u64);
                 let node = self.node_mut(slot);
                 let before = node.data.as_ref().map_or(0, |d| d.len() as u64);
-                node.data.clone_from(data);
+                node.data = own_copy(data);
                 (node.version, node.mzxid, node.mtime) = (*version, zxid, time);
                 let stat = node.stat();
                 self.data_bytes = self.data_bytes + bytes - before;
@@ -162,4 +163,9 @@ impl Tree {
     pub fn has_session(&self, session: SessionId) -> bool {
         self.sessions.contains_key(&session)
     }
+}
+
+/// What the tree keeps must not keep the frame alive that a transaction came in.
+fn own_copy(data: &Option<Bytes>) -> Option<Bytes> {
+    data.as_ref().map(|data| Bytes::copy_from_slice(data))
 }

@@ -59,30 +59,39 @@ pub fn encode_header<'a>(kind: u8, pieces: impl Iterator<Item = &'a [u8]>) -> By
     out.freeze()
 }
 
-/// Takes the next whole frame off the front; `None` until there is one.
+/// Copies the next whole frame out of what was read, so that nothing keeps the read buffer; gives the bytes it took. `None` until
+/// there is a whole one.
 ///
 /// # Errors
 /// A frame over the limit or damaged.
-pub fn decode(buffer: &mut BytesMut) -> Result<Option<Frame>, PeerError> {
-    let Some(head) = buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+pub fn cut(bytes: &[u8]) -> Result<Option<(usize, Frame)>, PeerError> {
+    let Some((head, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return Ok(None) };
     let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
     let crc = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
     let kind = head[4];
     if length as usize > PEER_FRAME_BYTES_MAX {
         return Err(PeerError::TooLong(length));
     }
-    if buffer.len() < HEADER_BYTES + length as usize {
-        return Ok(None);
-    }
-    buffer.advance(HEADER_BYTES);
-    let body = buffer.split_to(length as usize).freeze();
+    let Some(body) = rest.get(..length as usize) else { return Ok(None) };
     let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
     digest.update(&[kind]);
-    digest.update(&body);
+    digest.update(body);
     if digest.finalize() as u32 != crc {
         return Err(PeerError::Checksum);
     }
-    Ok(Some(Frame { kind, body }))
+    let frame = Frame { kind, body: Bytes::copy_from_slice(body) };
+    Ok(Some((HEADER_BYTES + length as usize, frame)))
+}
+
+/// As [`cut`], off the front of a buffer.
+///
+/// # Errors
+/// As [`cut`].
+pub fn decode(buffer: &mut BytesMut) -> Result<Option<Frame>, PeerError> {
+    Ok(cut(buffer)?.map(|(taken, frame)| {
+        buffer.advance(taken);
+        frame
+    }))
 }
 
 /// What a connection is for.

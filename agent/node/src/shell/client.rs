@@ -4,7 +4,6 @@
 //! Must not know: what a frame means. Read first: [`serve`].
 
 use std::cell::Cell;
-use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,14 +14,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::hub::{Inbox, Local};
 use super::outbox::Outbox;
+use super::read;
 
-/// Bytes read from a socket at once.
-const READ_BYTES: usize = 64 * 1024;
 /// Bytes that may wait for one client before it is cut off.
 const QUEUED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Cuts the next frame off the front of a byte stream; an error closes the connection and is logged.
-pub(crate) type Decoder = fn(&mut BytesMut) -> Result<Option<ClientFrame>, String>;
+/// Cuts the next frame off the front of a byte stream, and gives the bytes it took; an error closes the connection and is logged.
+pub(crate) type Decoder = fn(&[u8]) -> Result<Option<(usize, ClientFrame)>, String>;
 
 /// How long a client may be silent; `None` for ever.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,21 +81,21 @@ async fn read(
     protocol: &Protocol,
     outbox: &Outbox,
 ) -> Result<(), String> {
-    let mut buffer = BytesMut::new();
-    let mut patience = protocol.patience.first.or(protocol.patience.idle);
+    let mut pending = BytesMut::new();
+    let patience = Cell::new(protocol.patience.first.or(protocol.patience.idle));
+    let cut = |bytes: &[u8]| {
+        let mut taken = 0;
+        while let Some((size, frame)) = (protocol.decoder)(&bytes[taken..])? {
+            patience.set(protocol.patience.idle);
+            protocol.inbox.push(Local::ClientFrame { connection, frame });
+            taken += size;
+        }
+        Ok::<usize, String>(taken)
+    };
     loop {
         outbox.free().await;
-        if !within(patience, fill(stream, &mut buffer)).await?.unwrap_or(false) {
+        if !within(patience.get(), read::read(stream, &mut pending, cut)).await?? {
             return Ok(());
-        }
-        while let Some(frame) = (protocol.decoder)(&mut buffer)? {
-            patience = protocol.patience.idle;
-            outbox.free().await;
-            protocol.inbox.push(Local::ClientFrame { connection, frame });
-        }
-        if buffer.is_empty() {
-            // An idle connection holds no buffer.
-            buffer = BytesMut::new();
         }
         tokio::task::yield_now().await;
     }
@@ -109,19 +107,5 @@ async fn within<T>(patience: Option<Duration>, what: impl Future<Output = T>) ->
         Some(time) => tokio::time::timeout(time, what)
             .await
             .map_err(|_| format!("nothing came for {} s", time.as_secs())),
-    }
-}
-
-/// Waits for bytes and appends them; false at the end of the stream.
-pub(crate) async fn fill(stream: &TcpStream, buffer: &mut BytesMut) -> io::Result<bool> {
-    loop {
-        stream.readable().await?;
-        buffer.reserve(READ_BYTES);
-        match stream.try_read_buf(buffer) {
-            Ok(0) => return Ok(false),
-            Ok(_) => return Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
     }
 }

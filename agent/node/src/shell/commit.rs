@@ -3,7 +3,7 @@
 //! Must not know: what a record means. Read first: [`Job`], [`CommitHandle`].
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -13,9 +13,18 @@ use streamkeeper_member::io::Ticket;
 use streamkeeper_member::record::Owner;
 use streamkeeper_storage::disk::DiskFile;
 
+use super::scheduling;
+
+/// A record to be appended.
+pub(crate) struct Record {
+    pub(crate) ticket: Ticket,
+    pub(crate) kind: u8,
+    pub(crate) payload: Vec<Bytes>,
+}
+
 /// What the commit thread is asked to do.
 enum Job {
-    Append { owner: Owner, ticket: Ticket, kind: u8, payload: Vec<Bytes> },
+    Append { owner: Owner, records: Vec<Record> },
     Release { owner: Owner, below: Ticket },
     Sync { files: Vec<Arc<dyn DiskFile>>, done: Box<dyn FnOnce() + Send> },
     Stop,
@@ -37,9 +46,11 @@ pub(crate) struct CommitHandle {
 }
 
 impl CommitHandle {
-    pub(crate) fn append(&self, owner: Owner, ticket: Ticket, kind: u8, payload: Vec<Bytes>) {
+    /// Appends records as one job, so that they go into one group: a commit that began with the first of them alone would make the
+    /// others wait for a second one.
+    pub(crate) fn append(&self, owner: Owner, records: Vec<Record>) {
         // A closed channel means that the process is already stopping.
-        let _ = self.jobs.send(Job::Append { owner, ticket, kind, payload });
+        let _ = self.jobs.send(Job::Append { owner, records });
     }
 
     pub(crate) fn release(&self, owner: Owner, below: Ticket) {
@@ -80,7 +91,8 @@ struct CommitThread {
 
 impl CommitThread {
     fn run(mut self, jobs: &Receiver<Job>) {
-        while let Ok(first) = jobs.recv() {
+        scheduling::prefer_latency();
+        while let Some(first) = self.next(jobs) {
             let mut going_on = self.take(first);
             while let Ok(job) = jobs.try_recv() {
                 going_on &= self.take(job);
@@ -95,11 +107,32 @@ impl CommitThread {
         }
     }
 
+    /// The next job. While there is none the log makes ready what later commits would have to wait for.
+    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
+        let mut more = true;
+        loop {
+            match jobs.try_recv() {
+                Ok(job) => return Some(job),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if !more => return jobs.recv().ok(),
+                Err(TryRecvError::Empty) => match self.committer.prepare() {
+                    Ok(went_on) => more = went_on,
+                    Err(error) => {
+                        (self.completions.fatal)(error.to_string());
+                        return None;
+                    }
+                },
+            }
+        }
+    }
+
     /// False when it is time to stop.
     fn take(&mut self, job: Job) -> bool {
         match job {
-            Job::Append { owner, ticket, kind, payload } => {
-                self.committer.append(owner, ticket, kind, &payload);
+            Job::Append { owner, records } => {
+                for record in records {
+                    self.committer.append(owner, record.ticket, record.kind, &record.payload);
+                }
                 true
             }
             Job::Release { owner, below } => {

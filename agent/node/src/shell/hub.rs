@@ -14,7 +14,7 @@ use streamkeeper_member::record::Owner;
 use tokio::sync::{Notify, mpsc};
 
 use super::clock::Clock;
-use super::commit::CommitHandle;
+use super::commit::{CommitHandle, Record};
 use super::link::Peers;
 use super::outbox::Outbox;
 use super::peer_frame;
@@ -108,6 +108,8 @@ pub(crate) struct Hub<M: Machine> {
     pub(crate) held: BTreeMap<ConnectionId, VecDeque<ClientFrame>>,
     pub(crate) links: BTreeMap<(MemberId, Link), Rc<Outbox>>,
     pub(crate) outputs: Vec<Output<M::Notice>>,
+    /// Records of this turn for the write-ahead log.
+    pub(crate) appends: Vec<Record>,
     pub(crate) dirty_clients: BTreeSet<ConnectionId>,
     pub(crate) dirty_links: BTreeSet<(MemberId, Link)>,
 }
@@ -262,6 +264,9 @@ impl<M: Machine> Hub<M> {
         for output in outputs.drain(..) {
             self.carry_out_one(output)?;
         }
+        if !self.appends.is_empty() {
+            self.commit.append(self.owner, std::mem::take(&mut self.appends));
+        }
         // A tell may have been answered at once by another thread; its answer comes through `remote`.
         self.outputs = outputs;
         Ok(())
@@ -292,7 +297,8 @@ impl<M: Machine> Hub<M> {
                     outbox.shut();
                 }
             }
-            Output::Append { ticket, kind, payload } => self.commit.append(self.owner, ticket, kind, payload),
+            Output::Append { ticket, kind, payload } => self.appends.push(Record { ticket, kind, payload }),
+            // Its ticket is below those that wait in `appends`.
             Output::Release { below } => self.commit.release(self.owner, below),
             Output::SyncFiles { token, files } => {
                 let sender = self.remote_sender.clone();

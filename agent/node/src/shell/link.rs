@@ -9,15 +9,15 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use streamkeeper_base::{ClusterId, Incarnation, MemberId};
 use streamkeeper_member::io::Link;
 use streamkeeper_wire::peer::{self, Hello, LinkKind};
 use tokio::net::TcpStream;
 
-use super::client::fill;
 use super::hub::{Inbox, Local};
 use super::outbox::Outbox;
+use super::read::{read, read_greeting};
 
 /// Bytes that may wait for one peer before its link is cut; it comes back and is brought up to date from the log.
 const QUEUED_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -214,7 +214,7 @@ async fn read_hello(stream: &TcpStream) -> Result<(Hello, BytesMut), String> {
         if buffer.len() > HELLO_BYTES_MAX {
             return Err("the first frame is too long to be a greeting".to_owned());
         }
-        if !fill(stream, &mut buffer).await.map_err(|error| error.to_string())? {
+        if !read_greeting(stream, &mut buffer).await.map_err(|error| error.to_string())? {
             return Err("the peer closed the connection instead of greeting".to_owned());
         }
     }
@@ -236,36 +236,29 @@ fn check_hello(hello: &Hello, identity: &Identity) -> Result<(), String> {
 }
 
 /// Runs an open link until it breaks.
-pub(crate) async fn run(stream: TcpStream, mut buffer: BytesMut, peer: MemberId, link: Link, inbox: &Inbox) {
+pub(crate) async fn run(stream: TcpStream, mut pending: BytesMut, peer: MemberId, link: Link, inbox: &Inbox) {
     let stream = Rc::new(stream);
     let outbox = Outbox::new(stream.clone(), QUEUED_BYTES_MAX, inbox.wake());
     let writer = tokio::task::spawn_local(outbox.clone().drain());
     let _guard = DownGuard { peer, link, outbox: outbox.clone(), inbox: inbox.clone() };
     inbox.push(Local::LinkUp { peer, link, outbox: outbox.clone() });
-    loop {
-        loop {
-            match peer::decode(&mut buffer) {
-                Ok(Some(frame)) => inbox.push(Local::PeerFrame {
-                    peer,
-                    link,
-                    kind: frame.kind,
-                    body: frame.body,
-                    outbox: outbox.clone(),
-                }),
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::warn!(%peer, ?link, %error, "a frame from a peer is damaged; the link is cut");
-                    return;
-                }
-            }
+    let cut = |bytes: &[u8]| {
+        let mut taken = 0;
+        while let Some((size, frame)) = peer::cut(&bytes[taken..])? {
+            let (kind, body, outbox) = (frame.kind, frame.body, outbox.clone());
+            inbox.push(Local::PeerFrame { peer, link, kind, body, outbox });
+            taken += size;
         }
-        if buffer.is_empty() {
-            buffer = BytesMut::new();
-        }
+        Ok::<usize, peer::PeerError>(taken)
+    };
+    // The peer may have sent more behind its greeting.
+    let mut result = cut(&pending).map(|taken| pending.advance(taken)).map(|()| true);
+    while !writer.is_finished() && matches!(result, Ok(true)) {
         tokio::task::yield_now().await;
-        if writer.is_finished() || !fill(&stream, &mut buffer).await.unwrap_or(false) {
-            return;
-        }
+        result = read(&stream, &mut pending, cut).await;
+    }
+    if let Err(error) = result {
+        tracing::warn!(%peer, ?link, %error, "a frame from a peer is damaged; the link is cut");
     }
 }
 

@@ -9,3 +9,5 @@ pub(crate) mod hub;
 pub(crate) mod link;
 pub(crate) mod outbox;
 pub(crate) mod peer_frame;
+pub(crate) mod read;
+pub(crate) mod scheduling;

@@ -17,8 +17,9 @@ const FREE_MAGIC: u32 = 0x534B_5745;
 const HEAD_BYTES: usize = 44;
 /// The head stands twice in its block, in two sectors, so that rot of one does not take a file away.
 const COPIES: [usize; 2] = [0, BLOCK / 2];
-/// Zeros written at once while a new file is made: what one step may delay a commit by.
-const STEP_BYTES: usize = 1024 * 1024;
+/// Zeros written at once while a new file is made: what one step may delay a commit by. They are written synchronously, because one
+/// flush of a whole file would delay it by far more.
+const STEP_BYTES: usize = 256 * 1024;
 
 /// What a file's first block says. It is written durably before any record follows, so a block that says
 /// neither is rot, never a torn write.
@@ -114,6 +115,7 @@ pub(super) fn write_head(disk: &dyn Disk, path: &Path, head: &Head) -> io::Resul
 pub(super) struct Making {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
+    zeros: AlignedBuffer,
     written: u64,
     pub(super) size: u64,
 }
@@ -124,15 +126,17 @@ impl Making {
 
     pub(super) fn start(disk: &dyn Disk, dir: &Path, number: u64, size: u64) -> io::Result<Self> {
         let path = dir.join(format!("{number:08}.{}", Self::EXTENSION));
-        Ok(Self { file: disk.open(&path, Access::Buffered)?, path, written: 0, size })
+        let mut zeros = AlignedBuffer::new();
+        zeros.extend(&vec![0; STEP_BYTES]);
+        Ok(Self { file: disk.open(&path, Access::Synchronous)?, zeros, path, written: 0, size })
     }
 
     /// One step; gives the file's name when it is whole, free and durable.
     pub(super) fn step(&mut self, disk: &dyn Disk, released: Lsn) -> io::Result<Option<PathBuf>> {
         if self.written < self.size {
             let left = usize::try_from(self.size - self.written).unwrap_or(usize::MAX);
-            let zeros = vec![0; STEP_BYTES.min(left)];
-            self.file.write_at(&zeros, self.written)?;
+            let zeros = &self.zeros.pad_to_block()[..STEP_BYTES.min(left)];
+            self.file.write_at(zeros, self.written)?;
             self.written += zeros.len() as u64;
             return Ok(None);
         }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use streamkeeper_base::limits::{WAL_FILE_BYTES, WAL_FILES_MIN};
 use streamkeeper_base::{Durable, Lsn, Random};
 
 use crate::disk::{BLOCK, Disk, DiskFile};
@@ -45,7 +46,7 @@ pub struct WalOptions {
 impl WalOptions {
     /// The usual sizes. `salt_seed`: fresh randomness for every opening of a real log.
     pub fn new(salt_seed: u64) -> Self {
-        Self { file_bytes: 16 * 1024 * 1024, files_min: 4, salt_seed }
+        Self { file_bytes: WAL_FILE_BYTES, files_min: WAL_FILES_MIN, salt_seed }
     }
 }
 

@@ -20,25 +20,32 @@ pub enum Unit {
     Frame(Bytes),
 }
 
-/// Takes the next whole unit off the front; `None` until there is one.
+/// Copies the next whole unit out of what was read, so that nothing keeps the read buffer; gives the bytes it took. `None` until
+/// there is a whole one.
 ///
 /// # Errors
 /// A frame over the limit, or a negative length: the connection cannot go on.
-pub fn decode(buffer: &mut BytesMut) -> Result<Option<Unit>, JuteError> {
-    let Some(head) = buffer.first_chunk::<4>().copied() else { return Ok(None) };
-    if WORDS.contains(&&head) {
-        buffer.advance(4);
-        return Ok(Some(Unit::Word(head)));
+pub fn cut(bytes: &[u8]) -> Result<Option<(usize, Unit)>, JuteError> {
+    let Some((head, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
+    if WORDS.contains(&head) {
+        return Ok(Some((4, Unit::Word(*head))));
     }
-    let length = i32::from_be_bytes(head);
+    let length = i32::from_be_bytes(*head);
     match usize::try_from(length) {
         Ok(length) if length <= JUTE_FRAME_BYTES_MAX => {
-            if buffer.len() < 4 + length {
-                return Ok(None);
-            }
-            buffer.advance(4);
-            Ok(Some(Unit::Frame(buffer.split_to(length).freeze())))
+            Ok(rest.get(..length).map(|body| (4 + length, Unit::Frame(Bytes::copy_from_slice(body)))))
         }
         _ => Err(JuteError::TooLong(i64::from(length))),
     }
+}
+
+/// As [`cut`], off the front of a buffer.
+///
+/// # Errors
+/// As [`cut`].
+pub fn decode(buffer: &mut BytesMut) -> Result<Option<Unit>, JuteError> {
+    Ok(cut(buffer)?.map(|(taken, unit)| {
+        buffer.advance(taken);
+        unit
+    }))
 }

@@ -5,21 +5,29 @@ use streamkeeper_base::limits::KAFKA_FRAME_BYTES_MAX;
 
 use super::codec::{Encoder, KafkaError};
 
-/// Takes the next whole frame off the front; `None` until there is one.
+/// Copies the next whole frame out of what was read, so that nothing keeps the read buffer; gives the bytes it took. `None` until
+/// there is a whole one.
 ///
 /// # Errors
 /// A frame over the limit, or a negative length: the connection cannot go on.
-pub fn decode(buffer: &mut BytesMut) -> Result<Option<Bytes>, KafkaError> {
-    let Some(head) = buffer.first_chunk::<4>().copied() else { return Ok(None) };
-    let length = usize::try_from(i32::from_be_bytes(head)).unwrap_or(usize::MAX);
+pub fn cut(bytes: &[u8]) -> Result<Option<(usize, Bytes)>, KafkaError> {
+    let Some((head, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
+    let length = usize::try_from(i32::from_be_bytes(*head)).unwrap_or(usize::MAX);
     if length > KAFKA_FRAME_BYTES_MAX {
         return Err(KafkaError("a frame is longer than socket.request.max.bytes"));
     }
-    if buffer.len() < 4 + length {
-        return Ok(None);
-    }
-    buffer.advance(4);
-    Ok(Some(buffer.split_to(length).freeze()))
+    Ok(rest.get(..length).map(|body| (4 + length, Bytes::copy_from_slice(body))))
+}
+
+/// As [`cut`], off the front of a buffer.
+///
+/// # Errors
+/// As [`cut`].
+pub fn decode(buffer: &mut BytesMut) -> Result<Option<Bytes>, KafkaError> {
+    Ok(cut(buffer)?.map(|(taken, body)| {
+        buffer.advance(taken);
+        body
+    }))
 }
 
 /// The pieces of a frame: its length, then what was written.
