@@ -22,7 +22,7 @@ pub const CHECKPOINT_BYTES: u64 = 48 * 1024 * 1024;
 pub const WAL_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// Files of the write-ahead log that are kept for use again. A file that is deleted is soon missed, and making it anew writes all of it
 /// once more.
-pub const WAL_FILES_MIN: usize = 8;
+pub const WAL_FILES_MIN: usize = 10;
 /// A synced batch below this many bytes goes into the write-ahead log whole; a larger one is flushed in its segment.
 pub const WAL_INLINE_BATCH_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of log between two index entries at least (Kafka's `log.index.interval.bytes`).

@@ -37,6 +37,12 @@ pub enum ToCoordination {
     },
     /// What the broker machine holds; told when it changes, about once a second.
     Holdings(Holdings),
+    /// The broker has written so much into the log that both share, and lets go of what came before: so should coordination, or its
+    /// oldest record keeps all of it.
+    LogGrew {
+        /// Bytes since the last time.
+        bytes: u64,
+    },
     /// The process is to stop: give away what it leads, then [`FromCoordination::HandedOver`].
     Stop,
 }

@@ -385,8 +385,9 @@ impl Peer {
         }
     }
 
+    /// A snapshot that is known already makes the log begin anew with what it must tell, so that older records of it can go.
     fn snapshot_taken(&mut self, zxid: Zxid) {
-        if zxid <= self.history.snapshot() || zxid > self.history.delivered() {
+        if zxid < self.history.snapshot() || zxid > self.history.delivered() {
             return;
         }
         self.history.snapshot_taken(zxid);

@@ -169,7 +169,10 @@ mod tests {
             lines(TOPIC_CONFIGS),
             lines(BROKER_CONFIGS)
         );
-        let path = &format!("{}/src/kafka_config/catalogue.rs", std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+        let path = &format!(
+            "{}/src/kafka_config/catalogue.rs",
+            std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")
+        );
         if std::env::var_os("UPDATE_KAFKA_CONFIG").is_some() {
             std::fs::write(path, &expected).expect("the file can be written");
         }

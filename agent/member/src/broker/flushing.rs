@@ -13,6 +13,7 @@ use streamkeeper_storage::partition_log::{FlushPoint, LogError};
 
 use super::Broker;
 use crate::io::{Output, Ticket};
+use crate::message::ToCoordination;
 
 /// Without much traffic the write-ahead log is released this often.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
@@ -75,7 +76,8 @@ impl Broker {
         if !due || self.releasing.is_some() || !self.flush_unopened() {
             return;
         }
-        self.appended_since_checkpoint = 0;
+        let bytes = std::mem::take(&mut self.appended_since_checkpoint);
+        self.out.push(Output::Tell(ToCoordination::LogGrew { bytes }));
         self.checkpoint_at = self.clocks.now + CHECKPOINT_EVERY;
         // A settled term counts as told only once it is durable in the write-ahead log: then the checkpoint tells it, too.
         let below = self.in_wal.front().map_or(self.next_ticket, |entry| entry.ticket);

@@ -123,6 +123,10 @@ pub struct Coordination {
     telling: Telling,
     snapshot_under_way: Option<Zxid>,
     txns_since_snapshot: u64,
+    /// The newest snapshot, if this process wrote it, and its size.
+    snapshot: (Option<Zxid>, u64),
+    /// What the broker wrote into the shared log since the newest snapshot.
+    log_bytes: u64,
     received: u64,
     sent: u64,
     reported: Option<Arc<Status>>,
@@ -170,6 +174,8 @@ impl Coordination {
             telling: Telling::default(),
             snapshot_under_way: None,
             txns_since_snapshot: 0,
+            snapshot: (None, 0),
+            log_bytes: 0,
             received: 0,
             sent: 0,
             reported: None,
@@ -266,6 +272,7 @@ impl Coordination {
                 self.ask(Pending::Surveying { token }, Request::Survey { with_sizes });
             }
             ToCoordination::Holdings(holdings) => self.holds(holdings),
+            ToCoordination::LogGrew { bytes } => self.log_bytes += bytes,
             ToCoordination::Stop => self.stop(),
         }
     }
@@ -506,16 +513,25 @@ impl Coordination {
         }
     }
 
+    /// Writes a snapshot when so many transactions followed the last one that a restart takes long, or when the log is kept from
+    /// being written over by transactions of old: then at the price of half of what the log has grown at most.
     fn maybe_snapshot(&mut self) {
-        let due = self.txns_since_snapshot >= self.config.snapshot_every_txns;
+        let (newest, size) = self.snapshot;
+        let many = self.txns_since_snapshot >= self.config.snapshot_every_txns;
+        let due = many || self.log_bytes > 2 * size;
         // A state that is being installed is on disk soon by itself.
         let zxid = self.zab.last_delivered();
         if !due || self.snapshot_under_way.is_some() || zxid != self.applied {
             return;
         }
-        self.txns_since_snapshot = 0;
+        (self.txns_since_snapshot, self.log_bytes) = (0, 0);
+        if newest == Some(zxid) {
+            // The file says it already; only the log has to say again where it begins.
+            return self.zab_event(Event::SnapshotTaken(zxid));
+        }
         self.snapshot_under_way = Some(zxid);
         let chunks = self.state_chunks();
+        self.snapshot = (Some(zxid), chunks.iter().map(|chunk| chunk.len() as u64).sum());
         self.out.push(Output::WriteSnapshot { zxid: zxid.0, chunks });
     }
 }

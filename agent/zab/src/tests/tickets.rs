@@ -190,6 +190,25 @@ fn a_log_that_goes_on_from_an_installed_snapshot_recovers() {
     }
 }
 
+#[test] // without it the record that tells of the last snapshot keeps a log that others write, too
+fn a_snapshot_that_is_told_again_lets_all_older_records_go() {
+    let mut peer = member(&[]);
+    let ticket = serving(&mut peer);
+    from_leader(&mut peer, Message::Proposal(entry(z(1, 1))));
+    step(&mut peer, persisted(ticket));
+    from_leader(&mut peer, Message::Commit { zxid: z(1, 1) });
+    for base in [ticket + 1, ticket + 2] {
+        let out = step(&mut peer, Event::SnapshotTaken(z(1, 1)));
+        let [Action::Persist { ticket: at, record: LogRecord::Base { snapshot, resets: false, .. } }] =
+            &out[..]
+        else {
+            panic!("{out:?}")
+        };
+        assert_eq!((*at, snapshot.zxid), (base, z(1, 1)));
+        assert!(step(&mut peer, persisted(base)).contains(&Action::Release { below: base }));
+    }
+}
+
 #[test] // Zab phase 1: a lower epoch than promised is refused, also after a restart
 fn a_promise_survives_a_restart() {
     let mut peer = member(&[LogRecord::Promise(ZabEpoch(5))]);
