@@ -42,7 +42,7 @@ pub(crate) struct Options {
 /// No `up` runs there, a port of a new member is in use, or with `wait` it does not come to its end.
 pub(crate) fn apply(files: &[PathBuf], data: &Path, options: Options) -> Result<ExitCode> {
     let (directory, _) = running(data)?;
-    let generation = {
+    let asked = {
         let _lock = directory.take_for_change(TAKE)?;
         let (_, state) = running(data)?;
         let desired = match crate::desired(files, Some(&state.desired)) {
@@ -57,7 +57,7 @@ pub(crate) fn apply(files: &[PathBuf], data: &Path, options: Options) -> Result<
         }
         hand_over(&directory, &desired, TAKE)?
     };
-    if options.wait { wait_done(&directory, generation, options.timeout) } else { Ok(ExitCode::SUCCESS) }
+    if options.wait { wait_done(&directory, asked, options.timeout) } else { Ok(ExitCode::SUCCESS) }
 }
 
 /// One line per resource that changes, and one per field.
@@ -116,13 +116,13 @@ fn next_steps(data: &Path, desired: &Desired) -> Result<()> {
 }
 
 /// Waits until what was applied is there, members serve, and replicas lie even.
-fn wait_done(directory: &Directory, generation: i64, timeout: Duration) -> Result<ExitCode> {
+fn wait_done(directory: &Directory, asked: u64, timeout: Duration) -> Result<ExitCode> {
     let until = Instant::now() + timeout;
     let mut said = String::new();
     loop {
         directory.check_running()?;
         let status: StatusFile = directory.read(status_file::FILE)?.unwrap_or_default();
-        let current = status.ensemble.observed_generation.is_some_and(|seen| seen >= generation);
+        let current = status.asked >= asked;
         if current && status.holds("Stalled") {
             bail!("cannot be done: {}", status.message("Stalled"));
         }

@@ -21,6 +21,9 @@ pub(crate) const FILE: &str = "status.json";
 /// The status of the ensemble and of its topics by resource.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StatusFile {
+    /// [`State::asked`] when this was looked at: what was seen before somebody asked again is no answer to them.
+    #[serde(default)]
+    pub(crate) asked: u64,
     pub(crate) ensemble: EnsembleStatus,
     pub(crate) topics: BTreeMap<String, TopicStatus>,
 }
@@ -55,7 +58,7 @@ impl StatusFile {
             Some(endpoints),
             &moment,
         );
-        Self { ensemble, topics: topics.collect() }
+        Self { asked: state.asked, ensemble, topics: topics.collect() }
     }
 
     /// Whether a condition of the ensemble holds.

@@ -55,6 +55,9 @@ pub(crate) struct State {
     pub(crate) cluster_id: String,
     /// Grows with every change of what is wanted.
     pub(crate) generation: i64,
+    /// How often something was asked for while `up` ran, the same as before included.
+    #[serde(default)]
+    pub(crate) asked: u64,
     /// Ports are taken as they are free, not fixed.
     any_port: bool,
     pub(crate) desired: Desired,
@@ -98,6 +101,7 @@ impl State {
                 format: FORMAT,
                 cluster_id: uuid::Uuid::new_v4().simple().to_string(),
                 generation: 1,
+                asked: 0,
                 any_port,
                 founders: (0..desired.ensemble.voters()).collect(),
                 desired,
@@ -153,25 +157,22 @@ impl State {
         if !path.exists() {
             return Ok(None);
         }
-        let change: Option<Desired> = directory.read(CHANGE)?;
-        let changed = change.filter(|desired| *desired != self.desired).map(|desired| Self {
-            generation: self.generation + 1,
-            desired,
-            ..self.clone()
-        });
-        if let Some(changed) = &changed {
-            changed.save(directory)?;
+        let mut changed = Self { asked: self.asked + 1, ..self.clone() };
+        if let Some(desired) = directory.read(CHANGE)?.filter(|desired| *desired != self.desired) {
+            changed.generation += 1;
+            changed.desired = desired;
         }
+        changed.save(directory)?;
         std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
-        Ok(Some(changed.unwrap_or_else(|| self.clone())))
+        Ok(Some(changed))
     }
 }
 
-/// Leaves a change for the running `up`, and waits until it has it. Returns the generation that the change has there.
+/// Leaves a change for the running `up`, and waits until it has it. Returns its number there, see [`State::asked`].
 ///
 /// # Errors
 /// `up` does not take it; then nothing is changed.
-pub(crate) fn hand_over(directory: &Directory, desired: &Desired, patience: Duration) -> Result<i64> {
+pub(crate) fn hand_over(directory: &Directory, desired: &Desired, patience: Duration) -> Result<u64> {
     directory.write(CHANGE, desired)?;
     let until = Instant::now() + patience;
     let path = directory.file(CHANGE);
@@ -186,5 +187,5 @@ pub(crate) fn hand_over(directory: &Directory, desired: &Desired, patience: Dura
         std::thread::sleep(Duration::from_millis(10));
     }
     let state = State::load(directory)?;
-    Ok(state.map_or(0, |state| state.generation))
+    Ok(state.map_or(0, |state| state.asked))
 }

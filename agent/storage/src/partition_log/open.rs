@@ -68,26 +68,28 @@ pub(super) fn open(
     };
     repair(&mut log, &bases, found.is_cut, known_to).map_err(io)?;
     if found.is_cut || trust == Trust::Nothing {
-        // Later recoveries must believe neither epochs of records that are gone nor records that were
-        // removed.
-        let end = log.end();
-        log.active().log().sync_data().map_err(io)?;
-        if trust == Trust::Nothing {
-            // What reads back now came from the disk.
-            let sealed = log.sealed;
-            for segment in log.segments.iter().filter(|s| s.end > sealed) {
-                segment.log().sync_data().map_err(io)?;
-            }
-            log.disk.sync_dir(dir).map_err(io)?;
-            log.durable = end;
-        }
-        log.checkpoint_durable_at(end)
-            .and_then(|()| Checkpoint::forget_buffered(&*log.disk, dir))
-            .map_err(io)?;
+        settle(&mut log, trust).map_err(io)?;
     } else if !is_marked {
         log.checkpoint_buffered().map_err(io)?;
     }
     Ok(log)
+}
+
+/// Makes what was found durable: later recoveries must believe neither epochs of records that are gone nor records that were removed.
+fn settle(log: &mut PartitionLog, trust: Trust) -> io::Result<()> {
+    let end = log.end();
+    log.active().log().sync_data()?;
+    if trust == Trust::Nothing {
+        // What reads back now came from the disk.
+        let sealed = log.sealed;
+        for segment in log.segments.iter().filter(|s| s.end > sealed) {
+            segment.log().sync_data()?;
+        }
+        log.disk.sync_dir(&log.dir)?;
+        log.durable = end;
+    }
+    log.checkpoint_durable_at(end)?;
+    Checkpoint::forget_buffered(&*log.disk, &log.dir)
 }
 
 /// What to believe, and the boot that is written down from now on.
