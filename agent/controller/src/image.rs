@@ -70,6 +70,11 @@ impl Partition {
         !self.adding.is_empty() || !self.removing.is_empty()
     }
 
+    /// Fewer replicas are in sync than it has when nothing moves: one that is being added is not missed yet (KIP-455).
+    pub fn is_under_replicated(&self) -> bool {
+        self.isr.len() < self.replicas.len() - self.adding.len()
+    }
+
     /// Who will hold it once nothing moves.
     pub fn target(&self) -> impl Iterator<Item = MemberId> + '_ {
         self.replicas.iter().filter(|id| !self.removing.contains(id)).copied()

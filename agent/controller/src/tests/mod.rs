@@ -269,6 +269,7 @@ fn a_reassignment_adds_before_it_removes() {
     let p = of(&image, "t");
     assert_eq!((p.adding.len(), p.removing.len(), p.replicas.len()), (2, 2, 5));
     assert_eq!(p.isr, before.isr, "nobody left yet");
+    assert!(!p.is_under_replicated(), "who is only being added is not missed");
     let all: Vec<i32> = (0..5).collect();
     propose(&mut image, "t", &all).expect("all caught up");
     assert_eq!(of(&image, "t").replicas.len(), 5, "who leaves goes when the leader says so");

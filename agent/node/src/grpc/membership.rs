@@ -249,7 +249,7 @@ fn describe_partitions(image: &ClusterImage) -> proto::PartitionSummary {
         summary.total += 1;
         summary.offline += i32::from(partition.leader.is_none());
         summary.under_min_insync += i32::from(partition.isr.len() < topic.min_insync());
-        summary.under_replicated += i32::from(partition.target().any(|id| !partition.isr.contains(&id)));
+        summary.under_replicated += i32::from(partition.is_under_replicated());
     }
     summary
 }

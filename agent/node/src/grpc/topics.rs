@@ -200,7 +200,7 @@ fn described(facts: &Facts, topic: &Topic, with_partitions: bool) -> proto::Topi
         told.bytes = told.bytes.zip(bytes).map(|(sum, bytes)| sum.saturating_add(long(bytes)));
         told.offline += i32::from(partition.leader.is_none());
         told.under_min_insync += i32::from(partition.isr.len() < min_insync);
-        told.under_replicated += i32::from(partition.target().any(|id| !partition.isr.contains(&id)));
+        told.under_replicated += i32::from(partition.is_under_replicated());
         told.moving += i32::from(partition.is_moving());
         if with_partitions {
             told.partitions.push(proto::Partition {
