@@ -429,7 +429,7 @@ def bad_batches(r):
     r.run("get-offsets", "--topic", "battered")
 
 
-SCENARIOS = [topics, configs, config_types, offsets, groups, api_versions, dump_log]
+SCENARIOS = [topics, configs, config_types, offsets, groups, api_versions, dump_log, bad_batches]
 
 # --- golden files ------------------------------------------------------------------------------------------------------------
 

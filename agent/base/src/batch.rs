@@ -45,11 +45,21 @@ pub struct BatchHeader {
 impl BatchHeader {
     /// Reads the head at the start of `bytes`; `None` if it is too short, of another format, or contradicts itself.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let header = Self::fields(bytes)?;
+        let sound = bytes[16] == MAGIC
+            && header.size >= BATCH_HEADER_BYTES
+            && header.last_offset_delta >= 0
+            && header.base_offset.0 >= 0
+            && header.base_offset.0.checked_add(i64::from(header.last_offset_delta) + 1).is_some();
+        sound.then_some(header)
+    }
+
+    /// What stands where this format has its fields, whether or not it makes sense; `None` if `bytes` or its length are too short for that.
+    pub fn fields(bytes: &[u8]) -> Option<Self> {
         let head: &[u8; BATCH_HEADER_BYTES] = bytes.first_chunk()?;
-        let size = usize::try_from(i32_at(head, 8)).ok()?.checked_add(BATCH_LENGTH_PREFIX)?;
-        let header = Self {
+        Some(Self {
             base_offset: Offset(i64_at(head, 0)),
-            size,
+            size: usize::try_from(i32_at(head, 8)).ok()?.checked_add(BATCH_LENGTH_PREFIX)?,
             leader_epoch: LeaderEpoch(i32_at(head, 12)),
             crc: i32_at(head, 17).cast_unsigned(),
             attributes: i16_at(head, 21),
@@ -60,13 +70,7 @@ impl BatchHeader {
             producer_epoch: ProducerEpoch(i16_at(head, 51)),
             base_sequence: i32_at(head, 53),
             count: i32_at(head, 57),
-        };
-        let sound = head[16] == MAGIC
-            && size >= BATCH_HEADER_BYTES
-            && header.last_offset_delta >= 0
-            && header.base_offset.0 >= 0
-            && header.base_offset.0.checked_add(i64::from(header.last_offset_delta) + 1).is_some();
-        sound.then_some(header)
+        })
     }
 
     /// The offset after the last record.

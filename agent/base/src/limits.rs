@@ -31,6 +31,9 @@ pub const INDEX_INTERVAL_BYTES: usize = 4096;
 pub const SEGMENT_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
 /// Kafka's default of `max.message.bytes`: one batch, as compressed.
 pub const MESSAGE_BYTES_MAX_DEFAULT: usize = 1_048_588;
+/// Bytes that a batch's records may have when they are uncompressed. Kafka has no such bound; here it bounds the time, a fraction of a
+/// second, that one batch may take of its thread. A client that is told MESSAGE_TOO_LARGE splits its batch.
+pub const INFLATED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Batches remembered per producer to recognise a retry (Kafka's ProducerStateEntry).
 pub const PRODUCER_BATCHES_MAX: usize = 5;
 /// A replica behind for longer leaves the ISR (`replica.lag.time.max.ms`).

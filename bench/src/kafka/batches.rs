@@ -60,18 +60,20 @@ impl Batches {
 
 #[cfg(test)]
 mod tests {
-    use streamkeeper_wire::record::validate;
+    use streamkeeper_wire::record::{Rules, Validator};
 
     use super::*;
 
     #[test]
     fn batches_are_what_a_broker_accepts() {
         let mut plain = Batches::new(100, None);
-        let header = validate(&plain.batch(3, 0), 10_000, 9).expect("a valid batch");
+        let now_ms = plain.timestamp;
+        let valid = |batch: Bytes| Validator::default().validate(&batch, &Rules::default(), 9, now_ms);
+        let header = valid(plain.batch(3, 0)).expect("a valid batch").header;
         assert_eq!((header.count, header.producer_id.0), (3, -1));
         let mut idempotent = Batches::new(100, Some((7, 1)));
         idempotent.batch(2, 0);
-        let header = validate(&idempotent.batch(2, 40), 10_000, 9).expect("a valid batch");
+        let header = valid(idempotent.batch(2, 40)).expect("a valid batch").header;
         assert_eq!((header.base_sequence, header.producer_id.0), (40, 7));
     }
 }

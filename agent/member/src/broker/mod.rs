@@ -3,6 +3,7 @@
 //! Must not know: sockets, threads. The log's page-cache writes and reads happen inline through the `Disk` trait; flushes are asked
 //! for and reported. Read first: [`Broker`], `replicas` (partitions), then `crate::kafka` (clients).
 
+mod acceptance;
 mod coordinators;
 mod flushing;
 mod holdings;
@@ -34,6 +35,7 @@ use crate::kafka::pending::{AdminBatch, ParkedFetch, PendingCommand, PendingProd
 use crate::message::{FromCoordination, Holdings, ToCoordination};
 use streamkeeper_wire::kafka::ErrorCode;
 use streamkeeper_wire::kafka::generated::delete_groups_response::DeleteGroupsResponse;
+use streamkeeper_wire::record::{Rules, Validator};
 
 use flushing::Checkpoint;
 use replay::RecoveredLog;
@@ -84,7 +86,8 @@ pub(crate) struct Replica {
     pub(crate) flush_to: Offset,
     /// The write-ahead log knows something that no checkpoint of the files, finished or under way, tells.
     pub(crate) dirty: bool,
-    pub(crate) bytes_max: usize,
+    /// What it asks of batches.
+    pub(crate) rules: Rules,
     /// Replicas that a reassignment adds: what they are fed has a limit.
     pub(crate) adding: Vec<MemberId>,
 }
@@ -142,6 +145,7 @@ pub struct Broker {
     pub(crate) group_deletions: BTreeMap<u64, (Exchange, DeleteGroupsResponse, usize)>,
     pub(crate) producer_ids: std::ops::Range<i64>,
     pub(crate) advanced: BTreeSet<TopicPartition>,
+    pub(crate) validator: Validator,
     pub(crate) random: streamkeeper_base::Random,
     pub(crate) clocks: Clocks,
     retention_at: Instant,
@@ -190,6 +194,7 @@ impl Broker {
             group_deletions: BTreeMap::new(),
             producer_ids: 0..0,
             advanced: BTreeSet::new(),
+            validator: Validator::default(),
             random,
             clocks: Clocks { now, ..Clocks::default() },
             retention_at: now,

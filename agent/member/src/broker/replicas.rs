@@ -13,7 +13,7 @@ use streamkeeper_controller::{ClusterImage, Command, Settings, Topic, topic_valu
 use streamkeeper_replica::{Action, Assignment, Event, LogView, Message, Partition, Producers};
 use streamkeeper_storage::partition_log::{LogConfig, LogError, PartitionLog, Trust};
 
-use super::{Broker, InWal, Logged, RecoveredLog, Replica};
+use super::{Broker, InWal, Logged, RecoveredLog, Replica, acceptance};
 use crate::io::{Link, Output};
 use crate::kafka::pending::PendingCommand;
 use crate::record;
@@ -105,11 +105,10 @@ impl Broker {
     fn open_replica(&mut self, tp: TopicPartition, topic: &Topic) -> bool {
         let settings = &self.config.settings;
         let config = log_config(topic, settings);
-        let bytes_max =
-            topic_value(&topic.configs, settings, "max.message.bytes").parse().unwrap_or(usize::MAX);
+        let rules = acceptance::rules(&topic.configs, settings);
         if let Some(replica) = self.replicas.get_mut(&tp) {
             replica.log.set_config(config);
-            replica.bytes_max = bytes_max;
+            replica.rules = rules;
             return true;
         }
         let (opened, dirty) = match self.recovered.remove(&tp) {
@@ -138,7 +137,7 @@ impl Broker {
         let behind = durable < log.end();
         let (flushing, flush_to) = (None, Offset::ZERO);
         let replica =
-            Replica { partition, log, producers, flushing, flush_to, dirty, bytes_max, adding: Vec::new() };
+            Replica { partition, log, producers, flushing, flush_to, dirty, rules, adding: Vec::new() };
         self.replicas.insert(tp, replica);
         if behind {
             self.flush_segment(tp);

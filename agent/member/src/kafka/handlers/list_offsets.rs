@@ -10,7 +10,7 @@ use streamkeeper_wire::kafka::generated::offset_for_leader_epoch_request::Offset
 use streamkeeper_wire::kafka::generated::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
 };
-use streamkeeper_wire::record::records;
+use streamkeeper_wire::record::find;
 
 use super::fetch::check_epoch;
 use crate::broker::{Broker, Replica};
@@ -71,16 +71,23 @@ impl Broker {
             MAX_TIMESTAMP => {
                 let batch =
                     replica.log.batch_of_max_timestamp().map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
-                let newest = batch.map(|b| records(&b)).transpose()?.unwrap_or_default().into_iter();
-                let found = newest.filter(|r| r.offset < end.0).max_by_key(|r| (r.timestamp, -r.offset));
-                Ok(found.map_or((-1, -1, -1), |r| (r.timestamp, r.offset, epoch(Offset(r.offset)))))
+                let mut newest: Option<(i64, i64)> = None;
+                if let Some(batch) = batch {
+                    find(&batch, |offset, timestamp| {
+                        if offset < end.0 && newest.is_none_or(|(_, greatest)| timestamp > greatest) {
+                            newest = Some((offset, timestamp));
+                        }
+                        false
+                    })?;
+                }
+                Ok(newest.map_or((-1, -1, -1), |(at, timestamp)| (timestamp, at, epoch(Offset(at)))))
             }
             timestamp => {
                 let batch =
                     replica.log.batch_at_timestamp(timestamp).map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
-                let inside = batch.map(|b| records(&b)).transpose()?.unwrap_or_default().into_iter();
-                let found = inside.filter(|r| r.offset < end.0).find(|r| r.timestamp >= timestamp);
-                Ok(found.map_or((-1, -1, -1), |r| (r.timestamp, r.offset, epoch(Offset(r.offset)))))
+                let is_found = |offset: i64, at: i64| offset < end.0 && at >= timestamp;
+                let found = batch.map_or(Ok(None), |batch| find(&batch, is_found))?;
+                Ok(found.map_or((-1, -1, -1), |(at, timestamp)| (timestamp, at, epoch(Offset(at)))))
             }
         }
     }

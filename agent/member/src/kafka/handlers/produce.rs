@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use streamkeeper_base::{Instant, Offset, PartitionId, TopicId, TopicPartition, batch};
+use streamkeeper_base::batch::{self, BatchHeader};
+use streamkeeper_base::{Instant, Offset, PartitionId, TopicId, TopicPartition};
 use streamkeeper_replica::{Event, ProduceError, Verdict};
 use streamkeeper_wire::kafka::ErrorCode;
 use streamkeeper_wire::kafka::codec::Records;
 use streamkeeper_wire::kafka::generated::produce_request::ProduceRequest;
 use streamkeeper_wire::kafka::generated::produce_response::{
-    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse,
+    TopicProduceResponse,
 };
-use streamkeeper_wire::record::validate;
+use streamkeeper_wire::record::{Accepted, Refusal, Timestamps};
 
 use crate::broker::Broker;
 use crate::kafka::client::Exchange;
@@ -22,8 +24,19 @@ enum Appended {
     /// It waits for its acknowledgement.
     Waiting(u64),
     /// It is answered now.
-    Done { base_offset: i64, log_start: i64 },
+    Done { log_start: i64 },
 }
+
+/// Where a partition's batch went.
+struct Placed {
+    base_offset: i64,
+    /// The time that the topic gave it; -1 if its records keep their own.
+    log_append_time_ms: i64,
+    how: Appended,
+}
+
+/// Why a partition's batch went nowhere, and which partition that is, if it is one.
+type Failed = (Box<Refusal>, Option<TopicPartition>);
 
 impl Broker {
     pub(crate) fn produce(&mut self, exchange: Exchange, request: ProduceRequest) {
@@ -47,36 +60,34 @@ impl Broker {
                 ..TopicProduceResponse::default()
             };
             for (partition_at, part) in data.partition_data.into_iter().enumerate() {
-                let found = self.find_partition(&data.name, data.topic_id, part.index);
-                let records = part.records.unwrap_or_default();
-                let result = found.and_then(|tp| {
-                    self.append_produced(tp, &records, request.acks, exchange.version, deadline)
-                        .map_err(|e| (e, Some(tp)))
-                });
                 let mut entry = PartitionProduceResponse {
                     index: part.index,
                     base_offset: -1,
                     ..PartitionProduceResponse::default()
                 };
+                let records = part.records.unwrap_or_default();
+                let result = self.find_partition(&data.name, data.topic_id, part.index);
+                let result = result.map_err(|(error, tp)| (Box::from(error), tp)).and_then(|tp| {
+                    self.append_produced(tp, &records, request.acks, exchange.version, deadline)
+                        .map_err(|refusal| (refusal, Some(tp)))
+                });
                 match result {
-                    Ok((Appended::Waiting(request), base_offset)) => {
-                        waiting += 1;
-                        entry.base_offset = base_offset;
-                        let slot = ProduceSlot::Client { produce, topic: topic_at, partition: partition_at };
-                        self.produce_slots.insert(request, slot);
-                    }
-                    Ok((Appended::Done { base_offset, log_start }, _)) => {
-                        entry.base_offset = base_offset;
-                        entry.log_start_offset = log_start;
-                    }
-                    Err((error, tp)) => {
-                        failed = true;
-                        entry.error_code = error.0;
-                        if error == ErrorCode::NOT_LEADER_OR_FOLLOWER
-                            && let Some(tp) = tp
-                        {
-                            self.name_leader(tp, &mut entry, &mut response.node_endpoints);
+                    Ok(placed) => {
+                        entry.base_offset = placed.base_offset;
+                        entry.log_append_time_ms = placed.log_append_time_ms;
+                        match placed.how {
+                            Appended::Waiting(request) => {
+                                waiting += 1;
+                                let slot =
+                                    ProduceSlot::Client { produce, topic: topic_at, partition: partition_at };
+                                self.produce_slots.insert(request, slot);
+                            }
+                            Appended::Done { log_start } => entry.log_start_offset = log_start,
                         }
+                    }
+                    Err(refused) => {
+                        failed = true;
+                        self.tell_refusal(refused, &mut entry, &mut response.node_endpoints);
                     }
                 }
                 answered.partition_responses.push(entry);
@@ -84,6 +95,28 @@ impl Broker {
             response.responses.push(answered);
         }
         self.answer_produce(exchange, request.acks, produce, response, waiting, failed);
+    }
+
+    /// KIP-467: what is wrong, in words, and with which records.
+    fn tell_refusal(
+        &self,
+        (refusal, tp): Failed,
+        entry: &mut PartitionProduceResponse,
+        endpoints: &mut Vec<NodeEndpoint>,
+    ) {
+        entry.error_code = refusal.code.0;
+        if refusal.code == ErrorCode::NOT_LEADER_OR_FOLLOWER
+            && let Some(tp) = tp
+        {
+            self.name_leader(tp, entry, endpoints);
+        }
+        let Refusal { message, records, .. } = *refusal;
+        entry.error_message = (!message.is_empty()).then_some(message);
+        let blamed = |(batch_index, what)| BatchIndexAndErrorMessage {
+            batch_index,
+            batch_index_error_message: Some(what),
+        };
+        entry.record_errors = records.into_iter().map(blamed).collect();
     }
 
     fn answer_produce(
@@ -156,40 +189,64 @@ impl Broker {
         acks: i16,
         version: i16,
         deadline: Instant,
-    ) -> Result<(Appended, i64), ErrorCode> {
+    ) -> Result<Placed, Box<Refusal>> {
         let replica = self.replicas.get(&tp).filter(|r| r.partition.leads());
         let replica = replica.ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
-        let batch = records.joined();
-        let header = validate(&batch, replica.bytes_max, version)?;
-        if header.is_transactional() {
-            return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+        if self.image.topic_by_id(tp.topic).is_some_and(|topic| topic.internal) {
+            // Coordinators believe what stands there: it is theirs alone to write (ReplicaManager, internalTopicsAllowed).
+            return Err(ErrorCode::INVALID_TOPIC_EXCEPTION.into());
         }
         if acks == -1 && replica.partition.in_sync() < replica.partition.assignment().min_insync {
-            return Err(ErrorCode::NOT_ENOUGH_REPLICAS);
+            return Err(ErrorCode::NOT_ENOUGH_REPLICAS.into());
+        }
+        let wall_ms = self.clocks.wall.0;
+        let accepted = self.validator.validate(&records.joined(), &replica.rules, version, wall_ms)?;
+        let Accepted { header, batch, log_append_time_ms } = accepted;
+        if header.is_transactional() {
+            return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED.into());
         }
         match replica.producers.check(&header) {
             Verdict::Next => {}
-            Verdict::Duplicate(offset) => {
-                let log_start = replica.log.log_start().0;
-                let end = offset.plus(i64::from(header.last_offset_delta) + 1);
-                if acks != -1 || replica.partition.high_watermark() >= end {
-                    return Ok((Appended::Done { base_offset: offset.0, log_start }, offset.0));
-                }
-                // What it repeats may still be lost: it is a success only when that one is.
-                let request = self.number();
-                self.step(tp, Event::Awaited { request, end, deadline });
-                return Ok((Appended::Waiting(request), offset.0));
-            }
-            Verdict::OutOfOrder => return Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER),
-            Verdict::FencedEpoch => return Err(ErrorCode::INVALID_PRODUCER_EPOCH),
+            Verdict::Duplicate(offset) => return Ok(self.repeated(tp, offset, &header, acks, deadline)),
+            Verdict::OutOfOrder => return Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.into()),
+            Verdict::FencedEpoch => return Err(ErrorCode::INVALID_PRODUCER_EPOCH.into()),
         }
         let request = (acks == -1).then(|| self.number());
         let at = self.append_as_leader(tp, BytesMut::from(batch), request, deadline)?;
         let log_start = self.replicas.get(&tp).map_or(0, |r| r.log.log_start().0);
-        Ok(match request {
-            Some(request) => (Appended::Waiting(request), at.0),
-            None => (Appended::Done { base_offset: at.0, log_start }, at.0),
-        })
+        let how = request.map_or(Appended::Done { log_start }, Appended::Waiting);
+        Ok(Placed { base_offset: at.0, log_append_time_ms, how })
+    }
+
+    /// A batch that is in the log already, from `offset` on: answered as it was, or should have been, the first time.
+    fn repeated(
+        &mut self,
+        tp: TopicPartition,
+        offset: Offset,
+        header: &BatchHeader,
+        acks: i16,
+        deadline: Instant,
+    ) -> Placed {
+        let end = offset.plus(i64::from(header.last_offset_delta) + 1);
+        let (mut log_start, mut is_acknowledged, mut log_append_time_ms) = (0, acks != -1, -1);
+        if let Some(replica) = self.replicas.get(&tp) {
+            log_start = replica.log.log_start().0;
+            is_acknowledged |= replica.partition.high_watermark() >= end;
+            if replica.rules.timestamps == Timestamps::LogAppendTime {
+                let first = replica.log.read(offset, end, 1).ok();
+                let first = first.and_then(|chunk| BatchHeader::parse(chunk.pieces.first()?));
+                log_append_time_ms = first.map_or(-1, |batch| batch.max_timestamp);
+            }
+        }
+        let how = if is_acknowledged {
+            Appended::Done { log_start }
+        } else {
+            // What it repeats may still be lost: it is a success only when that one is.
+            let request = self.number();
+            self.step(tp, Event::Awaited { request, end, deadline });
+            Appended::Waiting(request)
+        };
+        Placed { base_offset: offset.0, log_append_time_ms, how }
     }
 
     /// Gives batches their offsets, appends them, and tells the replica.
@@ -227,7 +284,7 @@ impl Broker {
                 if let Some(entry) = entry {
                     entry.error_code = error.0;
                     if error != ErrorCode::NONE {
-                        entry.base_offset = -1;
+                        (entry.base_offset, entry.log_append_time_ms) = (-1, -1);
                     }
                 }
                 pending.waiting -= 1;

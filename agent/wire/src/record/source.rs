@@ -1,0 +1,86 @@
+//! Where the bytes of records come from: a slice, or a codec that unpacks a window at a time.
+//!
+//! Must not know: what a record is. Read first: [`Source`], [`Fault`].
+
+use std::io;
+
+/// Why records cannot be read on.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The bytes end before the records do.
+    Ended,
+    /// The codec does not accept its input.
+    Damaged(io::Error),
+    /// More bytes come out than anybody should have to look at.
+    TooLong,
+    /// They are not what a record is made of.
+    Malformed(&'static str),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Ended,
+            io::ErrorKind::FileTooLarge => Self::TooLong,
+            _ => Self::Damaged(error),
+        }
+    }
+}
+
+/// Bytes, one after another.
+pub(super) trait Source {
+    /// The next one.
+    fn byte(&mut self) -> Result<u8, Fault>;
+
+    /// Shows the next bytes to `sink`, in pieces.
+    fn pass(&mut self, bytes: u64, sink: &mut impl FnMut(&[u8]) -> Result<(), Fault>) -> Result<(), Fault>;
+
+    /// How many were taken.
+    fn position(&self) -> u64;
+
+    /// True if none is left.
+    fn is_at_end(&mut self) -> Result<bool, Fault>;
+
+    /// Goes over bytes.
+    fn skip(&mut self, bytes: u64) -> Result<(), Fault> {
+        self.pass(bytes, &mut |_| Ok(()))
+    }
+}
+
+/// Bytes that are all there.
+pub(super) struct Plain<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Plain<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+}
+
+impl Source for Plain<'_> {
+    #[inline]
+    fn byte(&mut self) -> Result<u8, Fault> {
+        let byte = *self.bytes.get(self.at).ok_or(Fault::Ended)?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    #[inline]
+    fn pass(&mut self, bytes: u64, sink: &mut impl FnMut(&[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
+        let end = usize::try_from(bytes).ok().and_then(|bytes| self.at.checked_add(bytes));
+        let piece = end.and_then(|end| self.bytes.get(self.at..end)).ok_or(Fault::Ended)?;
+        self.at += piece.len();
+        sink(piece)
+    }
+
+    #[inline]
+    fn position(&self) -> u64 {
+        self.at as u64
+    }
+
+    fn is_at_end(&mut self) -> Result<bool, Fault> {
+        Ok(self.at == self.bytes.len())
+    }
+}
