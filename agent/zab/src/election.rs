@@ -65,7 +65,7 @@ impl Peer {
     }
 
     fn own_vote(&self) -> Option<Vote> {
-        let is_candidate = self.history.quorums().is_voter(self.id) && !self.leaving;
+        let is_candidate = self.history.quorums().may_lead(self.id) && !self.leaving;
         let id = self.deferred_to().unwrap_or(self.id);
         is_candidate.then(|| Vote { epoch: self.rank_epoch(), zxid: self.history.last(), id })
     }
@@ -73,7 +73,7 @@ impl Peer {
     /// Whom a leader that gave the lead away votes for, as long as that one may still take it: else a tie could go back to it.
     fn deferred_to(&self) -> Option<MemberId> {
         let (id, until) = self.deferring?;
-        let fit = self.now < until && self.links.contains(&id) && self.history.quorums().is_voter(id);
+        let fit = self.now < until && self.links.contains(&id) && self.history.quorums().may_lead(id);
         fit.then_some(id)
     }
 
@@ -87,7 +87,7 @@ impl Peer {
         self.round += 1;
         let mut vote = self.own_vote();
         if let (Some(own), Some(id)) = (vote, successor)
-            && self.history.quorums().is_voter(id)
+            && self.history.quorums().may_lead(id)
         {
             // The leaving leader vouches that its successor has everything it had.
             vote = Some(Vote { id, ..own });
@@ -147,7 +147,12 @@ impl Peer {
         if self.installing.is_some() {
             return;
         }
-        if !self.history.quorums().is_voter(from) || !self.history.quorums().is_voter(notification.vote.id) {
+        // Who knows more than this peer may know of a newer configuration, too, in which others vote.
+        let knows_more =
+            (notification.vote.epoch, notification.vote.zxid) > (self.rank_epoch(), self.history.last());
+        let quorums = self.history.quorums();
+        let known = quorums.is_voter(from) && quorums.may_lead(notification.vote.id);
+        if !known && !knows_more {
             return;
         }
         let own = self.own_vote();
@@ -178,10 +183,10 @@ impl Peer {
     /// Decides once a quorum has this peer's vote: at once if nobody reachable differs, else after a last wait for a better one.
     pub(crate) fn check_votes(&mut self) {
         let (own_id, now, finalize) = (self.id, self.now, self.timing.vote_finalize);
-        let candidate = self.own_vote().is_some();
         let quorums = self.history.quorums();
+        let counts = quorums.is_voter(own_id) && !self.leaving;
         let Role::Looking(election) = &mut self.role else { return };
-        let Some(vote) = election.vote.filter(|_| election.started && candidate) else { return };
+        let Some(vote) = election.vote.filter(|_| election.started && counts) else { return };
         let agreeing: BTreeSet<MemberId> =
             election.votes.iter().filter(|(_, v)| **v == vote).map(|(id, _)| *id).chain([own_id]).collect();
         if !quorums.hold(&agreeing) || (vote.id != own_id && !self.links.contains(&vote.id)) {

@@ -97,6 +97,12 @@ impl Quorums<'_> {
         self.committed.is_voter(id) || self.proposed.is_some_and(|p| p.is_voter(id))
     }
 
+    /// Whether the member may lead: the newest configuration that the log holds says so, committed or not, as members with the same log
+    /// may differ in what they know as committed.
+    pub(crate) fn may_lead(&self, id: MemberId) -> bool {
+        self.proposed.unwrap_or(self.committed).is_voter(id)
+    }
+
     pub(crate) fn voters(&self) -> BTreeSet<MemberId> {
         self.committed.voters().chain(self.proposed.into_iter().flat_map(Membership::voters)).collect()
     }

@@ -312,3 +312,39 @@ fn a_sync_is_confirmed_by_a_quorum_only() {
     net.run(Duration::from_millis(20));
     assert_eq!(net.node(m(2)).syncs.len(), 2, "a leader that is cut off confirms nothing");
 }
+
+#[test] // members that lack a proposed configuration vote for one that votes in it only
+fn a_change_of_voters_that_some_have_not_heard_of_ends() {
+    let mut net = settled(3, 0);
+    net.change(&MembershipChange::Demote(m(2))).expect("two of two remain");
+    net.run(SETTLE);
+    let leader = net.leader().expect("one of the others leads");
+    let other = m(1 - leader.0);
+    net.change(&MembershipChange::Promote(m(2))).expect("it is caught up");
+    net.flush(leader);
+    while net.deliver_one(leader, m(2)) {}
+    net.flush(m(2));
+    assert!(net.peer(m(2)).history.last() > net.peer(other).history.last());
+    restart(&mut net, &[leader, m(2)]);
+    net.run(SETTLE * 4);
+    assert!(net.leader().is_some(), "all three reach each other");
+    net.assert_converged();
+}
+
+#[test] // members with the same log differ in what they know as committed: none may hope for one that no other may vote for
+fn a_change_of_voters_that_some_know_as_committed_ends() {
+    let mut net = settled(3, 0);
+    net.change(&MembershipChange::Demote(m(2))).expect("two of two remain");
+    net.run(SETTLE);
+    for known in [m(0), m(1)] {
+        restart(&mut net, &[m(1 - known.0), m(2)]);
+        net.run(SETTLE * 4);
+        assert!(net.leader().is_some_and(|id| id != m(2)), "all three reach each other");
+        net.assert_converged();
+    }
+}
+
+fn restart(net: &mut Net, ids: &[streamkeeper_base::MemberId]) {
+    ids.iter().for_each(|id| net.crash(*id, false));
+    ids.iter().for_each(|id| net.start(*id));
+}
