@@ -49,6 +49,9 @@ pub const MEMBERS_MAX: usize = 64;
 /// Bits of a zxid that hold the counter; the rest hold the epoch.
 pub const ZXID_COUNTER_BITS: u32 = 40;
 
+/// Who should dial may not know whom to dial, or where: a peer that was missed for so long is dialled by the other side.
+pub const PEER_MISSED: Duration = Duration::from_secs(2);
+
 const _: () =
     assert!(JUTE_FRAME_BYTES_MAX < PEER_FRAME_BYTES_MAX, "a forwarded request must fit a peer frame");
 const _: () =

@@ -28,7 +28,7 @@ use crate::shell::client::{Decoder, Patience, Protocol, serve};
 use crate::shell::clock::Clock;
 use crate::shell::commit::CommitHandle;
 use crate::shell::hub::{Hub, Inbox, Remote};
-use crate::shell::link::{self, Identity, Peers};
+use crate::shell::link::{self, Identity, Linked, Peers};
 
 /// What the coordination thread's hub is sent.
 pub(crate) type ToHub = UnboundedSender<Remote<ToCoordination>>;
@@ -94,7 +94,13 @@ impl CoordinationThread {
         }
         if let Some(peer) = self.peer {
             let peer = to_listener(peer)?;
-            tokio::task::spawn_local(accept_peers(peer, self.identity, inbox.clone(), self.accepted));
+            tokio::task::spawn_local(accept_peers(
+                peer,
+                self.identity,
+                inbox.clone(),
+                peers.linked(),
+                self.accepted,
+            ));
         }
         let hub = Hub {
             owner: Owner::Coordination,
@@ -216,15 +222,18 @@ async fn accept_peers(
     listener: TcpListener,
     identity: Identity,
     inbox: Inbox,
+    linked: Linked,
     accepted: UnboundedSender<Accepted>,
 ) {
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
                 let (identity, inbox, accepted) = (identity.clone(), inbox.clone(), accepted.clone());
+                let linked = linked.clone();
                 tokio::task::spawn_local(async move {
                     match link::accept(stream, &identity).await {
                         Ok((stream, peer, Link::Quorum, rest)) => {
+                            let _linked = linked.with(peer);
                             link::run(stream, rest, peer, Link::Quorum, &inbox).await;
                         }
                         Ok((stream, peer, link, rest)) => {

@@ -63,6 +63,8 @@ pub(crate) struct Process {
     /// The connection behind each link.
     pub(crate) links: BTreeMap<(MemberId, Link), u64>,
     pub(crate) dialling: BTreeSet<(MemberId, Link)>,
+    /// Since when there is no link with whom it is not this one's turn to dial.
+    pub(crate) missed_us: BTreeMap<MemberId, u64>,
     /// Whom to keep links with.
     pub(crate) peers: BTreeSet<MemberId>,
     /// When the last message between the machines arrives: to coordination, to the broker.
@@ -130,6 +132,7 @@ impl Host {
             is_committing: false,
             links: BTreeMap::new(),
             dialling: BTreeSet::new(),
+            missed_us: BTreeMap::new(),
             peers: BTreeSet::new(),
             last_told_us: [0; 2],
         });

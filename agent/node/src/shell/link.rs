@@ -1,7 +1,8 @@
 //! Links between agents: who dials whom, the greeting, reading frames.
 //!
-//! The greater id dials the smaller for quorum traffic; the leader of partitions dials its followers for replication.
-//! Must not know: what a frame carries. Read first: [`Peers`], [`dial_forever`].
+//! The greater id dials the smaller for quorum traffic, and the smaller the greater if it is missed for long: a member that was away
+//! may not know who leads now. The leader of partitions dials its followers for replication.
+//! Must not know: what a frame carries. Read first: [`Peers`], [`run`].
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use streamkeeper_base::{ClusterId, Incarnation, MemberId};
+use streamkeeper_base::{ClusterId, Incarnation, MemberId, limits};
 use streamkeeper_member::io::Link;
 use streamkeeper_wire::peer::{self, Hello, LinkKind};
 use tokio::net::TcpStream;
@@ -27,6 +28,8 @@ const HELLO_BYTES_MAX: usize = 64;
 const GREETING_TIME_MAX: Duration = Duration::from_secs(3);
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MAX: Duration = Duration::from_millis(400);
+/// How often a missed peer is looked for before it is dialled.
+const PEER_MISSED_LOOKS: u32 = 2;
 
 /// Who this agent is towards its peers.
 #[derive(Clone, Debug)]
@@ -77,12 +80,13 @@ pub(crate) struct Peers {
     /// What this machine's dialled links are.
     outgoing: Link,
     inbox: Inbox,
+    linked: Linked,
     dialled: RefCell<BTreeMap<MemberId, (String, tokio::task::JoinHandle<()>)>>,
 }
 
 impl Peers {
     pub(crate) fn new(identity: Identity, outgoing: Link, inbox: Inbox) -> Rc<Self> {
-        Rc::new(Self { identity, outgoing, inbox, dialled: RefCell::default() })
+        Rc::new(Self { identity, outgoing, inbox, linked: Linked::default(), dialled: RefCell::default() })
     }
 
     /// Dials exactly these peers from now on; links to others are given up.
@@ -96,18 +100,25 @@ impl Peers {
             keep
         });
         for (peer, address) in addresses {
-            if *peer == self.identity.member || !self.dials(*peer) || dialled.contains_key(peer) {
+            if *peer == self.identity.member || dialled.contains_key(peer) {
                 continue;
             }
-            let task = tokio::task::spawn_local(dial_forever(
-                self.identity.clone(),
-                *peer,
-                address.clone(),
-                self.outgoing,
-                self.inbox.clone(),
-            ));
+            let dial = Dial {
+                identity: self.identity.clone(),
+                peer: *peer,
+                address: address.clone(),
+                link: self.outgoing,
+                inbox: self.inbox.clone(),
+                linked: self.linked.clone(),
+            };
+            let task = tokio::task::spawn_local(dial.forever(self.dials(*peer)));
             dialled.insert(*peer, (address.clone(), task));
         }
+    }
+
+    /// The links that there are, to count those that peers dialled.
+    pub(crate) fn linked(&self) -> Linked {
+        self.linked.clone()
     }
 
     fn dials(&self, peer: MemberId) -> bool {
@@ -118,18 +129,76 @@ impl Peers {
     }
 }
 
-async fn dial_forever(identity: Identity, peer: MemberId, address: String, link: Link, inbox: Inbox) {
-    let mut wait = RETRY_FIRST;
-    loop {
-        match connect(&identity, peer, &address, link).await {
-            Ok(stream) => {
-                wait = RETRY_FIRST;
-                run(stream, BytesMut::new(), peer, link, &inbox).await;
-            }
-            Err(reason) => tracing::debug!(%peer, address, reason, "a link could not be opened"),
+/// With whom there are links now, whoever dialled.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Linked(Rc<RefCell<BTreeMap<MemberId, usize>>>);
+
+impl Linked {
+    /// Counts a link until the guard is dropped.
+    pub(crate) fn with(&self, peer: MemberId) -> LinkedGuard {
+        *self.0.borrow_mut().entry(peer).or_default() += 1;
+        LinkedGuard { linked: self.clone(), peer }
+    }
+
+    fn has(&self, peer: MemberId) -> bool {
+        self.0.borrow().contains_key(&peer)
+    }
+
+    /// Waits until there was no link with the peer for so long that it does not seem to come.
+    async fn missed(&self, peer: MemberId) {
+        let mut looks = 0;
+        while looks < PEER_MISSED_LOOKS {
+            tokio::time::sleep(limits::PEER_MISSED / PEER_MISSED_LOOKS).await;
+            looks = if self.has(peer) { 0 } else { looks + 1 };
         }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(RETRY_MAX);
+    }
+}
+
+/// One link that is counted.
+pub(crate) struct LinkedGuard {
+    linked: Linked,
+    peer: MemberId,
+}
+
+impl Drop for LinkedGuard {
+    fn drop(&mut self) {
+        let mut linked = self.linked.0.borrow_mut();
+        match linked.get_mut(&self.peer) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(linked.remove(&self.peer)),
+        }
+    }
+}
+
+/// A link that is dialled from here.
+struct Dial {
+    identity: Identity,
+    peer: MemberId,
+    address: String,
+    link: Link,
+    inbox: Inbox,
+    linked: Linked,
+}
+
+impl Dial {
+    async fn forever(self, own_turn: bool) {
+        let Self { identity, peer, address, link, inbox, linked } = self;
+        let mut wait = RETRY_FIRST;
+        loop {
+            if !own_turn {
+                linked.missed(peer).await;
+            }
+            match connect(&identity, peer, &address, link).await {
+                Ok(stream) => {
+                    wait = RETRY_FIRST;
+                    let _linked = linked.with(peer);
+                    run(stream, BytesMut::new(), peer, link, &inbox).await;
+                }
+                Err(reason) => tracing::debug!(%peer, address, reason, "a link could not be opened"),
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RETRY_MAX);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Must not know: what a frame means. Read first: `World::carry`.
 
 use bytes::{Bytes, BytesMut};
-use streamkeeper_base::MemberId;
+use streamkeeper_base::{MemberId, limits};
 use streamkeeper_member::io::{Input, Link};
 use streamkeeper_member::record::Owner;
 use streamkeeper_wire::peer;
@@ -12,19 +12,27 @@ use super::{Event, World};
 use crate::network::{Connection, End};
 use crate::trace;
 
+const PEER_MISSED_US: u64 = limits::PEER_MISSED.as_micros() as u64;
+
 impl World {
     /// Dials whom this member should have a link with and has not.
     pub(super) fn dial(&mut self, member: MemberId, life: u64) {
+        let now_us = self.now_us;
         let Some(process) = &mut self.host_mut(member).process else { return };
         let mut wanted = Vec::new();
         for peer in process.peers.clone() {
-            // The greater id dials for quorum traffic; the leader of partitions dials its followers.
+            // The greater id dials for quorum traffic, or the smaller that misses it; the leader of partitions dials its followers.
             for link in [Link::Quorum, Link::ReplicationOut] {
-                let dials = link == Link::ReplicationOut || member > peer;
-                if dials
-                    && !process.links.contains_key(&(peer, link))
-                    && process.dialling.insert((peer, link))
-                {
+                if process.links.contains_key(&(peer, link)) {
+                    if link == Link::Quorum {
+                        process.missed_us.remove(&peer);
+                    }
+                    continue;
+                }
+                let dials = link == Link::ReplicationOut
+                    || member > peer
+                    || now_us - *process.missed_us.entry(peer).or_insert(now_us) >= PEER_MISSED_US;
+                if dials && process.dialling.insert((peer, link)) {
                     wanted.push((peer, link));
                 }
             }
