@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import struct
 import time
@@ -226,3 +227,53 @@ def test_a_client_that_does_not_read_is_bounded(target):
         works(target)
     assert highest < 200 << 20, f"{highest >> 20} MiB wait for one client"
     assert len(read_partitions(target, [("events", 0)])["events", 0]) >= 40
+
+
+def test_reads_behind_a_waiting_write_are_bounded(target):
+    """A client sends reads without end behind a write that cannot be decided: they wait in its socket, and all are answered later."""
+    members = json.loads(target.cli("get", "members", "-o", "json").stdout)
+    leader = next(m["id"] for m in members if m["role"] == "leader")
+    follower = next(m for m in target.members if m["id"] != leader)
+    path = b"/" + b"n" * 10_000
+    write = struct.pack(">ii", 1, 5) + struct.pack(">i", 1) + b"/" + struct.pack(">i", 1) + b"x" + struct.pack(">i", -1)
+    read = wire.frame(struct.pack(">ii", 2, 3) + struct.pack(">i", len(path)) + path + b"\0")
+    host, port = follower["zookeeper"].rsplit(":", 1)
+    with socket.create_connection((host, int(port)), 10) as client:
+        client.sendall(wire.frame(struct.pack(">iqiqi", 0, 0, 10_000, 0, 16) + bytes(16)))
+        take(client)
+        before = resident(target.pid(follower["id"]))
+        os.kill(target.pid(leader), signal.SIGSTOP)
+        try:
+            client.sendall(wire.frame(write))
+            client.settimeout(0.3)
+            sent = 0
+            try:
+                while sent < 20_000:
+                    at = 0
+                    while at < len(read):
+                        at += client.send(read[at:])
+                    sent += 1
+            except TimeoutError:
+                pass
+            grown = resident(target.pid(follower["id"])) - before
+        finally:
+            os.kill(target.pid(leader), signal.SIGCONT)
+        assert 1000 < sent < 20_000 and grown < 48 << 20, f"{sent} reads of 10 kB sent, {grown} bytes more"
+        client.settimeout(20)
+        assert take(client)[:4] == struct.pack(">i", 1), "the write first"
+        client.sendall(read[at:])
+        for _ in range(sent + 1):
+            assert take(client)[:4] == struct.pack(">i", 2)
+
+
+def take(client):
+    """One frame's body."""
+    def exactly(count):
+        held = b""
+        while len(held) < count:
+            piece = client.recv(count - len(held))
+            assert piece, "the connection is closed"
+            held += piece
+        return held
+
+    return exactly(struct.unpack(">i", exactly(4))[0])

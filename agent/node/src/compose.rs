@@ -50,6 +50,10 @@ impl Machine for Coordination {
     ) {
         Coordination::handle(self, clocks, input, out);
     }
+
+    fn takes(&self, connection: ConnectionId) -> bool {
+        Coordination::takes(self, connection)
+    }
 }
 
 impl Machine for Broker {

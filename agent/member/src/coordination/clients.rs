@@ -20,10 +20,18 @@ use crate::zookeeper::reads::{self, Reader as Who};
 use crate::zookeeper::replies;
 use crate::zookeeper::words::{self, Facts};
 
-/// Requests of one client that may be under way; more wait in the socket.
-const UNDER_WAY_MAX: usize = 20_000;
+/// Requests of one client that may be under way, the reads behind a write that waits included; more wait in the socket
+/// (ZooKeeper's `globalOutstandingLimit`, which counts all clients).
+const UNDER_WAY_MAX: usize = 1000;
 
 impl Coordination {
+    /// True if another request of this client may be handed in now: not while its session is being opened. A driver asks before each,
+    /// and reads no more from the client while it is false, so that memory does not follow what one client asks for.
+    pub fn takes(&self, connection: ConnectionId) -> bool {
+        let takes = |client: &Client| client.stage != Stage::Opening && client.queue.len() < UNDER_WAY_MAX;
+        self.clients.get(&connection).is_none_or(takes)
+    }
+
     pub(super) fn client_opened(&mut self, connection: ConnectionId, remote: IpAddr) {
         if !self.addresses.enter(remote, self.config.zookeeper.max_client_cnxns) {
             return self.out.push(Output::Close { connection });
@@ -217,9 +225,6 @@ impl Coordination {
 
     fn wait(&mut self, connection: ConnectionId, request: u64, xid: i32, kind: WaitKind) {
         let Some(client) = self.clients.get_mut(&connection) else { return };
-        if client.queue.len() >= UNDER_WAY_MAX {
-            return self.drop_client(connection);
-        }
         client.queue.push_back(Slot::Waiting { request, xid, kind });
     }
 
