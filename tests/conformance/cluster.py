@@ -28,9 +28,11 @@ class Cluster:
         self._queue = queue.Queue()
         self.process = None
         self.members = []
+        # What `up` is started with: a namespace of its own, say.
+        self.prefix = []
 
     def start(self, timeout=60):
-        command = [STREAMKEEPER, "up", "-f", str(self.manifest), "--data", str(self.data), "--any-port", "-o", "json"]
+        command = [*self.prefix, STREAMKEEPER, "up", "-f", str(self.manifest), "--data", str(self.data), "--any-port", "-o", "json"]
         self.errors = open(self.data / "up.stderr", "ab")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True)
         threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()

@@ -18,6 +18,9 @@ pub const COMMITTED_WINDOW_TXNS_MAX: usize = 20_000;
 pub const SNAPSHOT_EVERY_TXNS: u64 = 50_000;
 /// Bytes that the broker puts into the write-ahead log between two checkpoints.
 pub const CHECKPOINT_BYTES: u64 = 48 * 1024 * 1024;
+/// Bytes that a member holds on its disk, to be let go when it is full: what makes room must find some. A file of the write-ahead log may
+/// take a part of it.
+pub const DISK_RESERVE_BYTES: u64 = 24 * 1024 * 1024;
 /// Size of one write-ahead log file, in bytes.
 pub const WAL_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// Files of the write-ahead log that are kept for use again. A file that is deleted is soon missed, and making it anew writes all of it
@@ -59,6 +62,8 @@ const _: () =
 const _: () = assert!(SNAPSHOT_CHUNK_BYTES < PEER_FRAME_BYTES_MAX, "a snapshot chunk must fit a peer frame");
 const _: () =
     assert!((WAL_INLINE_BATCH_BYTES_MAX as u64) < WAL_FILE_BYTES / 16, "a WAL file holds many groups");
+const _: () =
+    assert!(DISK_RESERVE_BYTES > WAL_FILE_BYTES, "a file of the log must not take all of the reserve");
 const _: () = assert!(
     2 * CHECKPOINT_BYTES <= (WAL_FILES_MIN as u64 - 1) * WAL_FILE_BYTES,
     "what is appended between two checkpoints, and while one is under way, fits the files that are kept"

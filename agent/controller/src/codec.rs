@@ -13,8 +13,8 @@ use crate::image::{ClusterImage, Delta, LogReport, Member, Partition, Topic};
 use crate::rebalance::{Begun, Policy, Run};
 
 /// The version of an image's bytes. Version 1 had no such byte: it began with a count below 2^24, so with 0. Version 2 knew neither
-/// disks apart from incarnations nor what partitions must know to recover from a total power loss.
-const IMAGE_VERSION: u8 = 3;
+/// disks apart from incarnations nor what partitions must know to recover from a total power loss. Version 3 knew no full disks.
+const IMAGE_VERSION: u8 = 4;
 
 type Result<T> = std::result::Result<T, Malformed>;
 
@@ -33,6 +33,7 @@ fn put_member(out: &mut BytesMut, member: &Member) {
     out.put_u8(u8::from(member.live));
     out.put_u8(u8::from(member.cordoned));
     out.put_u8(u8::from(member.resting));
+    out.put_u8(u8::from(member.full));
 }
 
 fn get_member(get: &mut Get, version: u8) -> Result<Member> {
@@ -45,6 +46,7 @@ fn get_member(get: &mut Get, version: u8) -> Result<Member> {
         live: get.bool()?,
         cordoned: get.bool()?,
         resting: if version == 1 { false } else { get.bool()? },
+        full: if version < 4 { false } else { get.bool()? },
     })
 }
 
@@ -179,7 +181,7 @@ impl Delta {
     fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::PutMember(id, member) => {
-                out.put_u8(14);
+                out.put_u8(17);
                 out.put_i32(id.0);
                 put_member(out, member);
             }
@@ -245,9 +247,10 @@ impl Delta {
             11 => Self::FencingToken(get.i64()?),
             12 => Self::Request(get.text()?),
             13 => Self::Removed(MemberId(get.i32()?), DiskId(get.array()?)),
-            14 => Self::PutMember(MemberId(get.i32()?), get_member(get, IMAGE_VERSION)?),
+            14 => Self::PutMember(MemberId(get.i32()?), get_member(get, 3)?),
             15 => Self::PutTopic(get_topic(get, IMAGE_VERSION)?),
             16 => Self::PutPartition(get_tp(get)?, get_partition(get, IMAGE_VERSION)?),
+            17 => Self::PutMember(MemberId(get.i32()?), get_member(get, IMAGE_VERSION)?),
             _ => return Err(Malformed),
         })
     }

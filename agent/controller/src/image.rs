@@ -28,12 +28,14 @@ pub struct Member {
     pub cordoned: bool,
     /// True if it gave its leads away and takes none until it starts again or is uncordoned.
     pub resting: bool,
+    /// True while its disk is full: it appends nothing, so it leads only where nobody else can.
+    pub full: bool,
 }
 
 impl Member {
     /// True if it is heard and nothing keeps it from leading.
     pub fn may_lead(&self) -> bool {
-        self.live && !self.cordoned && !self.resting
+        self.live && !self.cordoned && !self.resting && !self.full
     }
 }
 

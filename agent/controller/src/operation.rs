@@ -20,6 +20,13 @@ const UNKNOWN_MEMBER: i16 = 102;
 pub enum Operation {
     /// The agent gives its leads away and takes none until it starts again or is uncordoned.
     Rest(MemberId),
+    /// The agent's disk is full (true): it gives its leads away and takes none, until there is room again (false).
+    NoteSpace {
+        /// The agent.
+        member: MemberId,
+        /// Whether its disk is full.
+        full: bool,
+    },
     /// Nothing new is placed on the agent, and what it holds moves away, even if rebalancing was cancelled.
     Drain(MemberId),
     /// One step of a rebalance: a reassignment that counts in its progress.
@@ -64,6 +71,10 @@ impl Operation {
     pub(crate) fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::Rest(member) => put_id(out, 15, *member),
+            Self::NoteSpace { member, full } => {
+                put_id(out, 22, *member);
+                out.put_u8(u8::from(*full));
+            }
             Self::Drain(member) => put_id(out, 16, *member),
             Self::Move { tp, replicas, bytes, at } => {
                 out.put_u8(17);
@@ -98,6 +109,7 @@ impl Operation {
                 bytes_per_second_max: get.option(Get::u64)?,
                 initial: get.bool()?,
             },
+            22 => Self::NoteSpace { member: MemberId(get.i32()?), full: get.bool()? },
             _ => return Err(Malformed),
         })
     }
@@ -112,7 +124,19 @@ impl ClusterImage {
     pub(crate) fn operate(&self, operation: &Operation) -> Result<(Vec<Delta>, Outcome), CommandError> {
         let done = |deltas| Ok((deltas, Outcome::Done));
         match operation {
-            Operation::Rest(member) => done(hand_over(self, *member, self.member(*member)?)),
+            Operation::Rest(id) => {
+                let member = Member { resting: true, ..self.member(*id)?.clone() };
+                done(hand_over(self, *id, member))
+            }
+            Operation::NoteSpace { member: id, full: true } => {
+                let member = Member { full: true, ..self.member(*id)?.clone() };
+                done(hand_over(self, *id, member))
+            }
+            Operation::NoteSpace { member: id, full: false } => {
+                let member = Member { full: false, ..self.member(*id)?.clone() };
+                let is_new = self.members.get(id) != Some(&member);
+                done(is_new.then_some(Delta::PutMember(*id, member)).into_iter().collect())
+            }
             Operation::Drain(member) => {
                 let mut deltas = self.with_cordon(*member, true)?;
                 if self.rebalance.run.held {

@@ -16,9 +16,9 @@ pub(crate) struct Loads {
 }
 
 impl Loads {
-    /// Counts what members hold or are about to, of those that may be moved to: live and not cordoned.
+    /// Counts what members hold or are about to, of those that may be moved to: live, not cordoned, with room on their disks.
     pub(crate) fn of(image: &ClusterImage) -> Self {
-        Self::counted(image, |member| member.live && !member.cordoned)
+        Self::counted(image, |member| member.live && !member.cordoned && !member.full)
     }
 
     /// The same of those that may get new replicas. Members that are not heard count as well: a topic that is made while a
@@ -61,8 +61,8 @@ pub(crate) fn place(image: &ClusterImage, loads: &mut Loads, replication_factor:
             .iter()
             .filter(|(id, _)| !chosen.contains(id))
             .min_by_key(|(id, count)| {
-                // Who is not heard is taken last (StripedReplicaPlacer).
-                let is_down = !image.members.get(id).is_some_and(|m| m.live);
+                // Who is not heard is taken last (StripedReplicaPlacer), and so is who has no room.
+                let is_down = !image.members.get(id).is_some_and(|m| m.live && !m.full);
                 (is_down, used(id), **count, loads.preferred.get(id).copied(), **id)
             })
             .map(|(id, _)| *id);

@@ -65,7 +65,8 @@ pub fn skew(image: &ClusterImage) -> Skew {
 /// Led by another than its preferred replica, which nothing keeps from leading; or by nobody.
 fn is_misled(image: &ClusterImage, partition: &Partition) -> bool {
     let preferred = partition.replicas.first();
-    let rests = preferred.and_then(|id| image.members.get(id)).is_some_and(|m| m.resting || m.cordoned);
+    let rests =
+        preferred.and_then(|id| image.members.get(id)).is_some_and(|m| m.resting || m.cordoned || m.full);
     partition.leader.is_none() || (!rests && partition.leader.as_ref() != preferred)
 }
 

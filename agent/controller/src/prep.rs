@@ -38,6 +38,8 @@ impl ClusterImage {
                     live: true,
                     cordoned: known.is_some_and(|m| m.cordoned),
                     resting: !*started && known.is_some_and(|m| m.resting),
+                    // A process that has just started looks at its disk itself.
+                    full: !*started && known.is_some_and(|m| m.full),
                 };
                 done(self.register(*member, entry))
             }

@@ -1,4 +1,5 @@
-//! Hand-over: a member gives its leads to others in sync before it stops, so that clients never meet a dead leader.
+//! Hand-over: a member gives its leads to others in sync before it stops, so that clients never meet a dead leader; or because its disk
+//! is full, so that they never wait for one that cannot append.
 //!
 //! Read first: [`hand_over`].
 
@@ -7,12 +8,12 @@ use streamkeeper_base::MemberId;
 use crate::election::{candidate, elect};
 use crate::image::{ClusterImage, Delta, Member, Partition};
 
-/// The member rests, and every partition that it leads and another in sync can lead is led by that one.
-pub(crate) fn hand_over(image: &ClusterImage, id: MemberId, member: &Member) -> Vec<Delta> {
+/// The member is as given, so that it may not lead, and every partition that it leads and another in sync can lead is led by that one.
+pub(crate) fn hand_over(image: &ClusterImage, id: MemberId, member: Member) -> Vec<Delta> {
     let mut after = image.clone();
     let mut deltas = Vec::new();
-    if !member.resting {
-        let delta = Delta::PutMember(id, Member { resting: true, ..member.clone() });
+    if image.members.get(&id) != Some(&member) {
+        let delta = Delta::PutMember(id, member);
         after.apply(&delta);
         deltas.push(delta);
     }

@@ -183,6 +183,11 @@ pub enum Output<N> {
     },
     /// Tell a neighbour.
     Tell(N),
+    /// Whoever runs the member should know: a sentence that says what and what to do.
+    Warn {
+        /// The sentence.
+        text: String,
+    },
     /// The member must stop at once: an invariant that its data depends on cannot be kept. The text says what and what to do.
     Fatal {
         /// What happened and the next step.

@@ -17,6 +17,7 @@ use streamkeeper_zab as zab;
 pub use streamkeeper_zab::Timing;
 use streamkeeper_zab::{LogRecord, Member, MemberRole, Membership, Recovery, SnapshotMeta};
 
+use crate::broker::space::release_reserve_if_low;
 use crate::commit::Committer;
 use crate::coordination::{Config, Coordination, Recovered, decode_state};
 use crate::record::{self, Owner};
@@ -116,6 +117,7 @@ pub fn open(
 ) -> Result<Opened, OpenError> {
     let io = |source| OpenError::Io { path: data.to_owned(), source };
     let mut random = Random::new(config.seed);
+    release_reserve_if_low(&**disk, data).map_err(io)?;
     let stored = superblock::read(&**disk, data)?;
     let mut cluster = config.cluster;
     if let Some((found, _)) = &stored {

@@ -15,7 +15,7 @@ use streamkeeper_member::coordination::Coordination;
 use streamkeeper_member::io::{ClientFrame, Link};
 use streamkeeper_member::message::{Asker, FromCoordination, ToCoordination};
 use streamkeeper_member::record::Owner;
-use streamkeeper_storage::disk::Disk;
+use streamkeeper_storage::disk::{Disk, is_full};
 use streamkeeper_storage::snapshot_file;
 use streamkeeper_wire::jute;
 use tokio::net::TcpListener;
@@ -65,6 +65,9 @@ pub(crate) struct CoordinationThread {
 
 /// A connection without a session is closed after this time (ZooKeeper's `zookeeper.nio.sessionlessCnxnTimeout`).
 const SESSIONLESS_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A snapshot that found no room is written again after this time.
+const SNAPSHOT_AGAIN: Duration = Duration::from_secs(5);
 
 impl CoordinationThread {
     /// Runs until the member stops, or finds that it must not go on.
@@ -206,10 +209,21 @@ fn snapshot_writer(
 ) -> Box<dyn Fn(i64, Vec<bytes::Bytes>)> {
     Box::new(move |zxid, chunks| {
         let (disk, dir, done) = (disk.clone(), data.join("tree"), done.clone());
-        let write = move || match snapshot_file::write(&disk, &dir, zxid, &chunks) {
-            Ok(()) => drop(done.send(Remote::SnapshotWritten(zxid))),
-            Err(error) => {
-                tracing::error!(%error, dir = %dir.display(), "a snapshot cannot be written; see that the disk has room")
+        let write = move || {
+            let mut is_told = false;
+            loop {
+                match snapshot_file::write(&disk, &dir, zxid, &chunks) {
+                    Ok(()) => return drop(done.send(Remote::SnapshotWritten(zxid))),
+                    Err(error) if is_full(&error) => {
+                        if !std::mem::replace(&mut is_told, true) {
+                            tracing::warn!(dir = %dir.display(), "a snapshot finds no room on the disk; it is tried again until there is some");
+                        }
+                        std::thread::sleep(SNAPSHOT_AGAIN);
+                    }
+                    Err(error) => {
+                        return tracing::error!(%error, dir = %dir.display(), "a snapshot cannot be written");
+                    }
+                }
             }
         };
         if let Err(error) = std::thread::Builder::new().name("snapshot".to_owned()).spawn(write) {

@@ -13,11 +13,31 @@ impl Partition {
         matches!(self.role, Role::Following(_)) && self.assignment.leader == Some(from)
     }
 
+    fn is_stalled(&self) -> bool {
+        matches!(self.role, Role::Following(Following { stalled: true, .. }))
+    }
+
+    /// The disk is full. What the last step promised is taken back: the log is as far as it is, and the leader hears that it must
+    /// begin anew. Until there is room no greeting is answered, so the leader takes this replica out of the ISR.
+    pub(crate) fn disk_full(&mut self, log: &dyn LogView) {
+        self.full = true;
+        let leader_epoch = self.assignment.leader_epoch;
+        let Role::Following(following) = &mut self.role else { return };
+        (following.stalled, following.synced) = (true, false);
+        self.own.received = log.end();
+        self.own.durable = self.durable.end().min(log.end());
+        self.high_watermark = self.high_watermark.min(log.end());
+        if let Some(to) = self.assignment.leader {
+            self.out.push(Action::Send { to, message: Message::Stalled { leader_epoch } });
+        }
+    }
+
     pub(crate) fn hello(&mut self, from: MemberId, epoch_start: Offset, log: &dyn LogView) {
-        if !self.follows(from) {
+        // A follower without room answers no greeting: it could not take what comes next.
+        if !self.follows(from) || self.full {
             return;
         }
-        self.role = Role::Following(Following { epoch_start, synced: false });
+        self.role = Role::Following(Following { epoch_start, ..Following::default() });
         self.own.received = log.end();
         let counted = self.counted();
         let message = Message::Position {
@@ -32,7 +52,7 @@ impl Partition {
 
     /// Truncation comes before anything else on a link, and before the high watermark rises (KAFKA-14704).
     pub(crate) fn told_to_truncate(&mut self, from: MemberId, to: Offset, restart: bool, log: &dyn LogView) {
-        if !self.follows(from) || (!restart && to > log.end()) {
+        if !self.follows(from) || self.is_stalled() || (!restart && to > log.end()) {
             return;
         }
         self.synced();
@@ -56,7 +76,7 @@ impl Partition {
         log_start: Offset,
         log: &dyn LogView,
     ) {
-        if !self.follows(from) {
+        if !self.follows(from) || self.is_stalled() {
             return;
         }
         if !batches.is_empty() {
@@ -69,13 +89,16 @@ impl Partition {
             self.out.push(Action::Append { at, batches });
         }
         self.synced();
-        if log_start > log.start() && log_start <= self.own.received {
-            self.out.push(Action::MoveLogStart(log_start));
-        }
         let known = high_watermark.min(self.own.received);
         if known > self.high_watermark {
             self.high_watermark = known;
             self.out.push(Action::HighWatermark(known));
+        }
+        // The greater one of both log starts counts, up to what this replica knows to be committed (Kafka's UnifiedLog
+        // maybeIncrementLogStartOffset).
+        let start = log_start.min(self.high_watermark);
+        if start > log.start() {
+            self.out.push(Action::MoveLogStart(start));
         }
         self.report_progress();
     }
@@ -89,7 +112,9 @@ impl Partition {
 
     pub(crate) fn report_progress(&mut self) {
         let is_following = matches!(self.role, Role::Following(_));
-        let Some(leader) = self.assignment.leader.filter(|_| is_following) else { return };
+        let Some(leader) = self.assignment.leader.filter(|_| is_following && !self.is_stalled()) else {
+            return;
+        };
         let counted = self.counted();
         if self.reported == counted {
             return;

@@ -1,5 +1,7 @@
 //! A leader: it sends what followers lack, knows how far they are, moves the high watermark and proposes who is in sync.
 
+mod proposing;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -32,8 +34,8 @@ pub(crate) struct Follower {
     under_way: VecDeque<(Offset, i64)>,
     /// A read of the log for it is asked for.
     reading: bool,
-    /// The high watermark it was told.
-    told: Offset,
+    /// The high watermark and the log start it was told.
+    told: (Offset, Offset),
     /// When it was last seen at the leader's end.
     caught_up: Instant,
     /// The leader's end when it last reported: at that point it must arrive to count as caught up.
@@ -151,7 +153,7 @@ impl Partition {
             Progress { received: keep, durable: if restart { keep } else { durable.min(keep) } };
         follower.under_way.clear();
         follower.reading = false;
-        follower.told = Offset(-1);
+        follower.told = (Offset(-1), Offset(-1));
         if (keep != end || restart) && !is_planted(Plant::NoTruncation) {
             let message = Message::Truncate { leader_epoch, to: keep, restart };
             self.out.push(Action::Send { to: from, message });
@@ -228,12 +230,12 @@ impl Partition {
 
     fn send_batches(&mut self, to: MemberId, at: Offset, end: Offset, batches: Bytes) {
         let (leader_epoch, high_watermark) = (self.assignment.leader_epoch, self.high_watermark);
+        let log_start = self.log_start;
         let Role::Leading(leader) = &mut self.role else { return };
         let Some(follower) = leader.followers.get_mut(&to) else { return };
         follower.sent = end;
-        follower.told = high_watermark;
+        follower.told = (high_watermark, log_start);
         follower.under_way.push_back((end, i64::try_from(batches.len()).unwrap_or(i64::MAX)));
-        let log_start = Offset::ZERO;
         let message = Message::Append { leader_epoch, at, batches, high_watermark, log_start };
         self.out.push(Action::Send { to, message });
     }
@@ -274,6 +276,16 @@ impl Partition {
         self.feed(from);
         self.advance();
         self.maybe_expand(from);
+    }
+
+    /// The follower's disk is full: it is greeted until it answers, and lags meanwhile.
+    pub(crate) fn follower_stalled(&mut self, from: MemberId) {
+        let now = self.now;
+        let Role::Leading(leader) = &mut self.role else { return };
+        if let Some(follower) = leader.followers.get_mut(&from) {
+            (follower.synced, follower.greeted) = (false, now);
+            follower.under_way.clear();
+        }
     }
 
     /// Members of the ISR that is committed and of the one that is proposed (KIP-497): the controller may elect any of them.
@@ -330,98 +342,23 @@ impl Partition {
         self.out.push(Action::HighWatermark(reached));
     }
 
-    /// Followers that were not told the high watermark with a batch learn it by a message of their own.
+    /// Followers that were not told the high watermark or the log start with a batch learn them by a message of their own.
     fn tell_high_watermark(&mut self) {
         let (leader_epoch, high_watermark) = (self.assignment.leader_epoch, self.high_watermark);
+        let log_start = self.log_start;
         let Role::Leading(leader) = &mut self.role else { return };
         for (id, follower) in &mut leader.followers {
-            if follower.synced && follower.told < high_watermark {
-                follower.told = high_watermark;
+            let (told_end, told_start) = follower.told;
+            if follower.synced && (told_end < high_watermark || told_start < log_start) {
+                follower.told = (high_watermark, log_start);
                 let message = Message::Append {
                     leader_epoch,
                     at: follower.sent,
                     batches: Bytes::new(),
                     high_watermark,
-                    log_start: Offset::ZERO,
+                    log_start,
                 };
                 self.out.push(Action::Send { to: *id, message });
-            }
-        }
-    }
-
-    /// A follower that has everything up to the high watermark, and the begin of this term, may be in sync.
-    fn maybe_expand(&mut self, id: MemberId) {
-        let Role::Leading(leader) = &self.role else { return };
-        if self.assignment.isr.contains(&id)
-            || leader.proposed.is_some()
-            || self.assignment.removing.contains(&id)
-        {
-            return;
-        }
-        let Some(follower) = leader.followers.get(&id) else { return };
-        let reached = follower.progress.received;
-        if follower.synced && reached >= self.high_watermark && reached >= leader.epoch_start {
-            let mut isr = self.assignment.isr.clone();
-            isr.push(id);
-            self.propose_isr(isr);
-        }
-    }
-
-    pub(crate) fn propose(&mut self, isr: Vec<MemberId>, flushed: bool) {
-        let (leader_epoch, partition_epoch) = (self.assignment.leader_epoch, self.assignment.partition_epoch);
-        let at = self.now;
-        let Role::Leading(leader) = &mut self.role else { return };
-        self.proposals += 1;
-        let number = self.proposals;
-        let attempts = (number, number);
-        let proposed =
-            Proposed { isr: isr.clone(), against: partition_epoch, at, flushed, attempts, refused: 0 };
-        leader.proposed = Some(proposed);
-        self.out.push(Action::ProposeIsr { isr, leader_epoch, partition_epoch, flushed, number });
-    }
-
-    /// The same proposal again: its members count meanwhile, whatever became of the first.
-    fn propose_again(&mut self) {
-        let (leader_epoch, partition_epoch) = (self.assignment.leader_epoch, self.assignment.partition_epoch);
-        let now = self.now;
-        let Role::Leading(leader) = &mut self.role else { return };
-        let Some(proposed) = &mut leader.proposed else { return };
-        self.proposals += 1;
-        let number = self.proposals;
-        (proposed.at, proposed.attempts.1) = (now, number);
-        let (isr, flushed) = (proposed.isr.clone(), proposed.flushed);
-        self.out.push(Action::ProposeIsr { isr, leader_epoch, partition_epoch, flushed, number });
-    }
-
-    /// The controller waits for everything acknowledged to be on the disks of the whole ISR. What is acknowledged from now on follows
-    /// the state as it is, so what was acknowledged before is what must be flushed: up to the high watermark, or what the term
-    /// began with.
-    pub(crate) fn await_flush(&mut self) {
-        let (high_watermark, wants_flush) = (self.high_watermark, self.assignment.wants_flush);
-        if let Role::Leading(leader) = &mut self.role {
-            leader.awaits_flush = wants_flush.then_some(leader.epoch_start.max(high_watermark));
-        }
-    }
-
-    fn propose_flushed(&mut self) {
-        let Role::Leading(leader) = &self.role else { return };
-        let Some(to) = leader.awaits_flush.filter(|_| leader.proposed.is_none()) else { return };
-        if self.assignment.isr.iter().all(|id| self.progress_of(*id).durable >= to) {
-            self.propose(self.assignment.isr.clone(), true);
-        }
-    }
-
-    /// Proposed members go on counting until it is certain that no attempt can have its effect any more: an answer that was lost may
-    /// have been a yes.
-    pub(crate) fn proposal_refused(&mut self, number: u64) {
-        let Role::Leading(leader) = &mut self.role else { return };
-        let Some(proposed) = &mut leader.proposed else { return };
-        let (first, last) = proposed.attempts;
-        if number >= first {
-            proposed.refused += 1;
-            if proposed.refused == last - first + 1 {
-                leader.proposed = None;
-                self.advance();
             }
         }
     }

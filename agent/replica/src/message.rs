@@ -58,6 +58,12 @@ pub enum Message {
         /// Flushed; 0 before the follower has everything on disk that the term began with.
         durable: Offset,
     },
+    /// Follower to leader: what was sent last could not be written, because the disk is full. Nothing more is taken until a greeting is
+    /// answered.
+    Stalled {
+        /// The term.
+        leader_epoch: LeaderEpoch,
+    },
 }
 
 impl Message {
@@ -68,7 +74,8 @@ impl Message {
             | Self::Position { leader_epoch, .. }
             | Self::Truncate { leader_epoch, .. }
             | Self::Append { leader_epoch, .. }
-            | Self::Progress { leader_epoch, .. } => *leader_epoch,
+            | Self::Progress { leader_epoch, .. }
+            | Self::Stalled { leader_epoch } => *leader_epoch,
         }
     }
 
@@ -113,6 +120,7 @@ impl Message {
                 out.put_i64(received.0);
                 out.put_i64(durable.0);
             }
+            Self::Stalled { leader_epoch } => put(&mut out, 6, *leader_epoch),
         }
         vec![out.freeze()]
     }
@@ -142,6 +150,7 @@ impl Message {
                 Self::Append { leader_epoch, at, batches: get.bytes()?, high_watermark, log_start }
             }
             5 => Self::Progress { leader_epoch, received: Offset(get.i64()?), durable: Offset(get.i64()?) },
+            6 => Self::Stalled { leader_epoch },
             _ => return Err(Malformed),
         };
         get.end()?;

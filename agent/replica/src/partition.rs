@@ -90,6 +90,10 @@ pub enum Event {
         /// As [`Action::ProposeIsr`] numbered it.
         number: u64,
     },
+    /// The disk is full: the last append or cut was not carried out, nor was what followed it in the same step.
+    DiskFull,
+    /// There is room again.
+    DiskHasRoom,
     /// Time passed.
     Tick,
 }
@@ -120,14 +124,14 @@ pub enum Action {
         /// From where.
         from: Offset,
     },
-    /// Follower: append these batches at the log's end.
+    /// Follower: append these batches at the log's end. If the disk is full, the rest of the step is void: [`Event::DiskFull`].
     Append {
         /// Where they begin.
         at: Offset,
         /// Them.
         batches: Bytes,
     },
-    /// Follower: cut the log.
+    /// Follower: cut the log; as [`Action::Append`] if the disk is full.
     Truncate {
         /// The end to keep.
         to: Offset,
@@ -193,6 +197,8 @@ pub(crate) struct Following {
     pub(crate) epoch_start: Offset,
     /// The log was compared with the leader's since its last greeting: it is a part of it.
     pub(crate) synced: bool,
+    /// Something that the leader sent was not written: nothing that follows counts before the next greeting.
+    pub(crate) stalled: bool,
 }
 
 /// One replica of one partition.
@@ -207,10 +213,14 @@ pub struct Partition {
     /// ISR proposals made so far.
     pub(crate) proposals: u64,
     pub(crate) high_watermark: Offset,
+    /// The log's first offset, as of the last event.
+    pub(crate) log_start: Offset,
     pub(crate) now: Instant,
     pub(crate) lag_max: Duration,
     pub(crate) links: Vec<MemberId>,
     pub(crate) reported: Progress,
+    /// The disk is full.
+    pub(crate) full: bool,
     /// A greeting by a leader whose state this replica has not seen yet.
     pub(crate) early: Option<(MemberId, Message)>,
     pub(crate) out: Vec<Action>,
@@ -234,11 +244,13 @@ impl Partition {
             durable: DurableEnd::new(durable.min(end)),
             settling: Settling::new(settled.unwrap_or(LeaderEpoch(-1))),
             high_watermark: log.start(),
+            log_start: log.start(),
             now: Instant::ZERO,
             lag_max,
             proposals: 0,
             links: Vec::new(),
             reported: Progress::default(),
+            full: false,
             early: None,
             out: Vec::new(),
         }
@@ -246,7 +258,7 @@ impl Partition {
 
     /// Handles one event; what must be done is appended to `out`, in order.
     pub fn handle(&mut self, now: Instant, event: Event, log: &dyn LogView, out: &mut Vec<Action>) {
-        self.now = now;
+        (self.now, self.log_start) = (now, log.start());
         std::mem::swap(&mut self.out, out);
         match event {
             Event::Appended { request, at, end, batches, deadline } => {
@@ -268,6 +280,8 @@ impl Partition {
             Event::FollowerDown(member) => self.follower_down(member),
             Event::Assigned(assignment) => self.assigned(assignment, log),
             Event::ProposalRefused { number } => self.proposal_refused(number),
+            Event::DiskFull => self.disk_full(log),
+            Event::DiskHasRoom => self.full = false,
             Event::Tick => self.tick(),
         }
         self.settle();
@@ -359,6 +373,7 @@ impl Partition {
         match message {
             Message::Position { epochs, end, durable, .. } => self.position(from, &epochs, end, durable, log),
             Message::Progress { received, durable, .. } => self.follower_progress(from, received, durable),
+            Message::Stalled { .. } => self.follower_stalled(from),
             Message::Hello { epoch_start, .. } => self.hello(from, epoch_start, log),
             Message::Truncate { to, restart, .. } => self.told_to_truncate(from, to, restart, log),
             Message::Append { at, batches, high_watermark, log_start, .. } => {

@@ -1,5 +1,8 @@
 //! Given a state and an event, exactly these actions; and a few replicas together.
 
+mod full;
+mod log_start;
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::disk::{Access, Disk, DiskFile, create_dir_durable};
+use crate::disk::{Access, Disk, DiskFile, create_dir_durable, is_full};
 
 const MAGIC: &[u8; 8] = b"SKSNAP02";
 /// Magic and zxid.
@@ -164,11 +164,17 @@ impl SnapshotReader {
 /// Writes a snapshot whose chunks are in memory; as [`SnapshotWriter`].
 ///
 /// # Errors
-/// As the disk; a half-written file has no name that counts.
+/// As the disk; a half-written file has no name that counts, and takes no room that is missing.
 pub fn write(disk: &Arc<dyn Disk>, dir: &Path, zxid: i64, chunks: &[Bytes]) -> io::Result<()> {
-    let mut writer = SnapshotWriter::new(disk.clone(), dir, zxid)?;
-    chunks.iter().try_for_each(|chunk| writer.push(chunk))?;
-    writer.finish()
+    let written = SnapshotWriter::new(disk.clone(), dir, zxid).and_then(|mut writer| {
+        chunks.iter().try_for_each(|chunk| writer.push(chunk))?;
+        writer.finish()
+    });
+    let half = temporary(dir);
+    if written.as_ref().is_err_and(is_full) && disk.exists(&half) {
+        disk.remove_file(&half)?;
+    }
+    written
 }
 
 /// The newest snapshot that reads back whole: its zxid and chunks. Damaged ones are reported through
@@ -251,6 +257,22 @@ mod tests {
     fn load(disk: &SimulatedDisk) -> (Option<(i64, Vec<Bytes>)>, usize) {
         let mut skipped = Vec::new();
         (load_newest(disk, dir(), &mut skipped).expect("a good disk"), skipped.len())
+    }
+
+    #[test]
+    fn a_snapshot_that_finds_no_room_takes_none_and_changes_nothing() {
+        let disk = SimulatedDisk::new(1);
+        put(&disk, 1).expect("room");
+        for free in 0..60 {
+            disk.set_free_bytes(Some(free));
+            if put(&disk, 2).is_ok() {
+                assert!(free > 40, "{free} bytes are not enough");
+                return;
+            }
+            assert_eq!(disk.list(dir()).expect("a list"), [dir().join(name(1))], "{free} bytes");
+            assert_eq!(disk.free_bytes(dir()).expect("a figure"), free);
+        }
+        panic!("it never found room");
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::world::Event;
 
 /// Where the member's data is on its disk.
 pub(crate) const DATA: &str = "/data";
+/// What a member holds on its disk for the case that it is full.
+const RESERVE_BYTES: u64 = 8 << 10;
 /// The cluster.
 pub(crate) const CLUSTER: ClusterId = ClusterId([7; 16]);
 
@@ -121,6 +123,7 @@ impl Host {
             data,
             settings: BTreeMap::from([("offsets.topic.num.partitions".to_owned(), "1".to_owned())]),
             checkpoint_bytes: options.checkpoint_bytes,
+            reserve_bytes: RESERVE_BYTES,
             seed: seed ^ 1,
         };
         self.process = Some(Process {

@@ -227,6 +227,8 @@ fn add(total: &mut Report, report: &Report) {
     total.counts.kills += report.counts.kills;
     total.counts.power_cuts += report.counts.power_cuts;
     total.counts.cuts += report.counts.cuts;
+    total.counts.full_disks += report.counts.full_disks;
+    total.counts.full_ends += report.counts.full_ends;
     total.counts.simulated_us += report.counts.simulated_us;
     total.acknowledged += report.acknowledged;
     total.read += report.read;

@@ -41,9 +41,11 @@ impl World {
             cordon,
             reassign,
             membership,
+            full,
         } = self.options.faults;
         let weights = [
             kill, power, kill_all, power_all, pause, cut, isolate, reset, stop, cordon, reassign, membership,
+            full,
         ];
         let total: u64 = weights.iter().sum();
         if total == 0 {
@@ -68,6 +70,7 @@ impl World {
             Some(9) => self.cordon(member),
             Some(10) => self.reassign(member),
             Some(11) => self.change_membership(member),
+            Some(12) => self.fill_disk(member),
             _ => {}
         }
     }
@@ -124,6 +127,17 @@ impl World {
             self.host_mut(member).is_paused = true;
             self.after(length, Event::Resume { member });
         }
+    }
+
+    /// Others fill the disk up; what it takes yet may be nothing at all, or enough for a while.
+    fn fill_disk(&mut self, member: MemberId) {
+        let free = [0, 3_000, 40_000, 300_000][usize::try_from(self.random.below(4)).unwrap_or(0)];
+        let free = self.random.below(free + 1);
+        let length = [300_000, 2_000_000, 6_000_000][usize::try_from(self.random.below(3)).unwrap_or(0)];
+        trace::fault(self.now_us, || format!("{member} has {free} bytes left on its disk for {length} us"));
+        self.counts.full_disks += 1;
+        self.host(member).disk.set_free_bytes(Some(free));
+        self.after(length, Event::Freed { member });
     }
 
     fn cut(&mut self, from: MemberId, to: MemberId) {
@@ -238,6 +252,7 @@ impl World {
         }
         for index in 0..self.hosts.len() {
             let member = self.hosts[index].id;
+            self.host(member).disk.set_free_bytes(None);
             self.start(member);
             self.command(MemberId(0), Command::Uncordon(member));
         }

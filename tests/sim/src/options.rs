@@ -84,6 +84,8 @@ pub struct Faults {
     pub reassign: u64,
     /// A voter is demoted or an observer promoted.
     pub membership: u64,
+    /// A disk is full for a while.
+    pub full: u64,
 }
 
 impl Options {
@@ -109,6 +111,7 @@ impl Options {
             cordon: 0,
             reassign: 0,
             membership: 0,
+            full: some(r, 40, 10),
         };
         if voters > 1 {
             faults.cordon = some(r, 25, 3);

@@ -60,6 +60,7 @@ pub(crate) fn event(now_us: u64, event: &Event) {
         Event::Linked { from, to, link, .. } => format!("{from} dialled {to} for {link:?}"),
         Event::LinkLost { connection, end } => format!("link {connection} ends at its end {end}"),
         Event::Resume { member } => format!("{member} resumes"),
+        Event::Freed { member } => format!("{member} has room on its disk again"),
         Event::Uncut { from, to } => format!("{from} to {to} is whole again"),
     };
     line(now_us, &text);
@@ -104,6 +105,7 @@ pub(crate) fn output<N>(now_us: u64, member: MemberId, output: &Output<N>) {
         Output::SyncFiles { token, files } => format!("flushes files {token} ({})", files.len()),
         Output::WriteSnapshot { zxid, .. } => format!("writes snapshot {zxid:x}"),
         Output::PeerReset { peer, link } => format!("resets {link:?} to {peer}"),
+        Output::Warn { text } => format!("says: {text}"),
         Output::Fatal { reason } => format!("gives up: {reason}"),
         Output::Send { .. } | Output::Close { .. } | Output::PeerSend { .. } | Output::Tell(_) => return,
     };

@@ -18,10 +18,11 @@ fn seeds_hold_do_something_and_repeat() {
         })
         .collect();
     let total = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
-    let done: [(&str, u64); 9] = [
+    let done: [(&str, u64); 10] = [
         ("kills", total(|r| r.counts.kills)),
         ("power cuts", total(|r| r.counts.power_cuts)),
         ("cuts of the network", total(|r| r.counts.cuts)),
+        ("full disks", total(|r| r.counts.full_disks)),
         ("acknowledged records", total(|r| r.acknowledged)),
         ("records read", total(|r| r.read)),
         ("answers about znodes", total(|r| r.znode_answers)),

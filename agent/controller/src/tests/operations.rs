@@ -69,6 +69,25 @@ fn a_member_that_rests_leads_nothing_until_it_starts_again() {
 }
 
 #[test]
+fn a_member_with_a_full_disk_leads_only_where_nobody_else_can_and_gets_no_replicas() {
+    let mut image = cluster(4);
+    run(&mut image, topic("t", 8, 3)).expect("good");
+    assert_eq!(leads(&image, m(1)), (2, 0));
+    operate(&mut image, Operation::NoteSpace { member: m(1), full: true });
+    assert_eq!(leads(&image, m(1)), (0, 0));
+    assert_eq!(next(&image), None, "no preferred leader is put back, and nothing moves");
+    let decoded = ClusterImage::decode(image.encode()).expect("an image");
+    assert!(decoded == image && decoded.members[&m(1)].full);
+    run(&mut image, topic("new", 4, 3)).expect("good");
+    let holds = image.topics["new"].partitions.iter().any(|p| p.replicas.contains(&m(1)));
+    assert!(!holds, "there is room elsewhere");
+    run(&mut image, topic("wide", 1, 4)).expect("it holds a replica where nobody else can");
+    operate(&mut image, Operation::NoteSpace { member: m(1), full: false });
+    settle(&mut image);
+    assert!(leads(&image, m(1)).0 >= 2, "its leads come back");
+}
+
+#[test]
 fn the_only_replica_in_sync_goes_on_leading_while_it_rests() {
     let mut image = cluster(3);
     run(&mut image, topic("t", 1, 3)).expect("good");

@@ -132,6 +132,7 @@ impl Broker {
         match result {
             Ok(()) => true,
             Err(error) if error.is_full() => {
+                self.disk_filled();
                 self.appended_since_checkpoint = 1;
                 self.checkpoint_at = self.clocks.now + CHECKPOINT_AGAIN;
                 self.replicas.values_mut().for_each(|replica| replica.dirty = true);

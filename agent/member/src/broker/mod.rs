@@ -10,6 +10,7 @@ mod holdings;
 mod replay;
 mod replicas;
 mod reporting;
+pub(crate) mod space;
 mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -40,6 +41,7 @@ use streamkeeper_wire::record::{Rules, Validator};
 use flushing::Checkpoint;
 use replay::RecoveredLog;
 pub use replay::{RecoveredLogs, replay};
+use space::Space;
 use throttle::Throttle;
 
 /// What a member's broker must be told.
@@ -57,6 +59,8 @@ pub struct BrokerConfig {
     pub settings: BTreeMap<String, String>,
     /// Bytes appended to the write-ahead log between two checkpoints.
     pub checkpoint_bytes: u64,
+    /// Bytes that are held on the disk, to be let go when it is full.
+    pub reserve_bytes: u64,
     /// For topic ids.
     pub seed: u64,
 }
@@ -153,6 +157,7 @@ pub struct Broker {
     /// What was told of them last.
     held: Holdings,
     throttle: Throttle,
+    space: Space,
     /// Partitions of this member that nobody leads, and when the controller is told again what is there of them.
     leaderless: BTreeSet<TopicPartition>,
     report_at: Instant,
@@ -201,6 +206,7 @@ impl Broker {
             holdings_at: now,
             held: Holdings::default(),
             throttle: Throttle::default(),
+            space: Space::new(now),
             leaderless: BTreeSet::new(),
             report_at: now,
             out: Vec::new(),
@@ -291,6 +297,7 @@ impl Broker {
         let partitions: Vec<TopicPartition> =
             self.replicas.iter().filter(|(_, r)| r.partition.leads()).map(|(tp, _)| *tp).collect();
         partitions.into_iter().for_each(|tp| self.step(tp, Event::Tick));
+        self.look_for_space();
         self.expire_fetches();
         self.tick_coordinators();
         self.checkpoint();
@@ -353,7 +360,11 @@ impl Broker {
 
     fn carry_out(&mut self, tp: TopicPartition, actions: Vec<Action>) {
         for action in actions {
-            self.carry_out_one(tp, action);
+            if !self.carry_out_one(tp, action) {
+                // What follows relied on it.
+                self.disk_filled();
+                return self.step(tp, Event::DiskFull);
+            }
         }
     }
 

@@ -70,7 +70,7 @@ impl Broker {
         self.is_registered
     }
 
-    fn follow_image(&mut self, old: &ClusterImage, image: &ClusterImage) {
+    pub(super) fn follow_image(&mut self, old: &ClusterImage, image: &ClusterImage) {
         let own = self.config.member;
         let mut kept = Vec::new();
         for (tp, topic, partition) in image.partitions() {
@@ -117,6 +117,10 @@ impl Broker {
         };
         let RecoveredLog { mut log, durable } = match opened {
             Ok(opened) => opened,
+            Err(error) if error.is_full() => {
+                self.unopened(tp);
+                return false;
+            }
             Err(error) => {
                 let reason = format!("partition {tp} of {} cannot be opened: {error}", topic.name);
                 self.out.push(Output::Fatal { reason });
@@ -174,15 +178,33 @@ impl Broker {
     }
 
     /// Appends a leader's batches, whose offsets are assigned; they are in the page cache when this returns.
+    ///
+    /// # Errors
+    /// The disk refuses. If it is full, a part of them, in whole batches, may be there.
     pub(crate) fn append(&mut self, tp: TopicPartition, batches: &Bytes) -> Result<Offset, LogError> {
+        let is_full = self.is_disk_full();
         let Some(replica) = self.replicas.get_mut(&tp) else { return Ok(Offset::ZERO) };
+        if is_full {
+            return Err(replica.log.full());
+        }
         let from = replica.log.end();
-        replica.log.append(batches)?;
-        for (_, header) in batch::headers(batches) {
+        let appended = replica.log.append(batches);
+        let end = replica.log.end();
+        for (_, header) in batch::headers(batches).take_while(|(_, header)| header.end() <= end) {
             replica.producers.record(&header);
         }
-        replica.dirty = true;
-        let end = replica.log.end();
+        replica.dirty |= end > from;
+        if let Err(error) = appended {
+            // A part that is there is in no write-ahead log: a flush of the files makes it durable.
+            replica.flush_to = end;
+            if end > from {
+                self.flush_segment(tp);
+            }
+            if error.is_full() {
+                self.disk_filled();
+            }
+            return Err(error);
+        }
         if batches.len() < WAL_INLINE_BATCH_BYTES_MAX {
             let ticket = self.wal(record::PARTITION_APPEND, vec![prefix(tp), batches.clone()]);
             self.in_wal.push_back(InWal { ticket, tp, what: Logged::Records(from, end) });
@@ -193,17 +215,19 @@ impl Broker {
         Ok(end)
     }
 
-    pub(super) fn carry_out_one(&mut self, tp: TopicPartition, action: Action) {
+    /// False if the disk has no room for it.
+    pub(super) fn carry_out_one(&mut self, tp: TopicPartition, action: Action) -> bool {
         match action {
             Action::Send { to, message } => self.send_message(tp, to, &message),
             Action::ReadForFollower { to, from } => self.feed_follower(tp, to, from),
             Action::Append { batches, .. } => {
-                if let Err(error) = self.append(tp, &batches) {
-                    let reason = format!("partition {tp} cannot be appended to: {error}");
-                    self.out.push(Output::Fatal { reason });
-                }
+                let appended = self.append(tp, &batches).map(drop);
+                return self.carried_out(tp, "appended to", appended);
             }
-            Action::Truncate { to, restart } => self.truncate(tp, to, restart),
+            Action::Truncate { to, restart } => {
+                let cut = self.truncate(tp, to, restart);
+                return self.carried_out(tp, "cut", cut);
+            }
             Action::MoveLogStart(offset) => {
                 if let Some(replica) = self.replicas.get_mut(&tp) {
                     // A failure leaves old records longer; the next round tries again.
@@ -232,6 +256,20 @@ impl Broker {
                 self.advanced.insert(tp);
             }
         }
+        true
+    }
+
+    /// False if the disk was full; any other refusal of the disk ends the member.
+    fn carried_out(&mut self, tp: TopicPartition, what: &str, result: Result<(), LogError>) -> bool {
+        match result {
+            Ok(()) => true,
+            Err(error) if error.is_full() => false,
+            Err(error) => {
+                let reason = format!("partition {tp} cannot be {what}: {error}");
+                self.out.push(Output::Fatal { reason });
+                true
+            }
+        }
     }
 
     fn send_message(&mut self, tp: TopicPartition, to: MemberId, message: &Message) {
@@ -242,7 +280,9 @@ impl Broker {
         }
         let link = match message {
             Message::Hello { .. } | Message::Truncate { .. } | Message::Append { .. } => Link::ReplicationOut,
-            Message::Position { .. } | Message::Progress { .. } => Link::ReplicationIn,
+            Message::Position { .. } | Message::Progress { .. } | Message::Stalled { .. } => {
+                Link::ReplicationIn
+            }
         };
         let body = message.encode(&prefix(tp));
         self.out.push(Output::PeerSend { peer: to, link, kind: PARTITION_MESSAGE, body });
@@ -278,12 +318,12 @@ impl Broker {
         self.carry_out(tp, actions);
     }
 
-    fn truncate(&mut self, tp: TopicPartition, to: Offset, restart: bool) {
-        let Some(replica) = self.replicas.get_mut(&tp) else { return };
-        let cut = if restart { replica.log.restart_at(to) } else { replica.log.truncate(to) };
-        if let Err(error) = cut {
-            let reason = format!("partition {tp} cannot be cut at {to}: {error}");
-            return self.out.push(Output::Fatal { reason });
+    fn truncate(&mut self, tp: TopicPartition, to: Offset, restart: bool) -> Result<(), LogError> {
+        let Some(replica) = self.replicas.get_mut(&tp) else { return Ok(()) };
+        if restart {
+            replica.log.restart_at(to)?;
+        } else {
+            replica.log.truncate(to)?;
         }
         replica.flush_to = replica.flush_to.min(to);
         replica.producers = rebuild_producers(&replica.log);
@@ -299,6 +339,7 @@ impl Broker {
             Logged::Records(..) | Logged::Settled(_) => true,
         });
         self.wal(record::PARTITION_TRUNCATE, vec![payload.freeze()]);
+        Ok(())
     }
 
     /// What consumers may see may have moved: parked fetches look again, followers learn it.
@@ -313,9 +354,11 @@ impl Broker {
         }
     }
 
+    /// Every replica deletes for itself what is too old or too much, of what it knows to be committed, as Kafka's do; a follower takes
+    /// over what its leader deleted besides (DeleteRecords).
     pub(super) fn enforce_retention(&mut self) {
         let now = self.clocks.wall.0;
-        for replica in self.replicas.values_mut().filter(|r| r.partition.leads()) {
+        for replica in self.replicas.values_mut() {
             let limit = replica.partition.high_watermark();
             // A failure leaves old records longer; the next round tries again.
             let _ = replica.log.enforce_retention(now, limit);

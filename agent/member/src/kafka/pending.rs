@@ -42,6 +42,8 @@ pub(crate) enum PendingCommand {
     Isr(TopicPartition, u64),
     /// What this member holds of partitions that nobody can lead; told again if it was lost.
     Report,
+    /// Whether this member's disk is full; told again while the image does not say it.
+    Space,
     /// A block of producer ids; these clients wait for one.
     ProducerIds(Exchange),
     /// The making of a topic that nobody waits for.

@@ -310,6 +310,7 @@ impl<M: Machine> Hub<M> {
             }
             Output::WriteSnapshot { zxid, chunks } => (self.write_snapshot)(zxid, chunks),
             Output::Tell(notice) => (self.tell)(notice),
+            Output::Warn { text } => tracing::warn!("{text}"),
             Output::Fatal { reason } => return Err(reason),
         }
         Ok(())

@@ -108,17 +108,30 @@ fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported)
 }
 
+/// True for what passes when somebody makes room: the disk is full, or the quota is used up. What was written before is none the
+/// worse.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Replaces a file as a whole: temporary name, write, flush, rename, flush of the directory. After a crash it
 /// is the old one or the new one.
 ///
 /// # Errors
-/// As the disk.
+/// As the disk; of a file that finds no room nothing is left.
 pub fn replace_file(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_added_extension("tmp");
-    let file = disk.open(&temporary, Access::Buffered)?;
-    file.set_len(0)?;
-    file.write_at(content, 0)?;
-    file.sync_data()?;
+    let written = disk.open(&temporary, Access::Buffered).and_then(|file| {
+        file.set_len(0)?;
+        file.write_at(content, 0)?;
+        file.sync_data()
+    });
+    if let Err(error) = written {
+        if is_full(&error) && disk.exists(&temporary) {
+            disk.remove_file(&temporary)?;
+        }
+        return Err(error);
+    }
     disk.rename(&temporary, path)?;
     disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }

@@ -12,7 +12,7 @@ use streamkeeper_base::{LeaderEpoch, Offset};
 
 use super::Boot;
 use crate::crc32c;
-use crate::disk::{Access, Disk, DiskFile, read_file, replace_file};
+use crate::disk::{Access, Disk, DiskFile, is_full, read_file, replace_file};
 
 const MAGIC: &[u8; 8] = b"SKLOGCP2";
 /// As it was before the settled term, the boot and the clean close were written down.
@@ -145,7 +145,7 @@ struct State {
     generation: u64,
     is_deleted: bool,
     /// Why the last write of a flush elsewhere did not succeed.
-    is_full: Option<io::Error>,
+    refusal: Option<io::Error>,
 }
 
 impl DurableCheckpoint {
@@ -173,7 +173,7 @@ impl DurableCheckpoint {
     /// Whether the last write of a flush succeeded.
     pub(super) fn result(&self) -> io::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.is_full.take().map_or(Ok(()), Err)
+        state.refusal.take().map_or(Ok(()), Err)
     }
 }
 
@@ -195,8 +195,8 @@ impl DiskFile for Pending {
     fn sync_data(&self) -> io::Result<()> {
         match self.file.write(&self.checkpoint) {
             // A full disk passes; the owner asks for it and tries again. What was flushed is none the worse.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                self.file.state.lock().unwrap_or_else(PoisonError::into_inner).is_full = Some(error);
+            Err(error) if is_full(&error) => {
+                self.file.state.lock().unwrap_or_else(PoisonError::into_inner).refusal = Some(error);
                 Ok(())
             }
             other => other,

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use streamkeeper_base::Offset;
 
+use crate::disk::is_full;
+
 /// Why a log cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The disk refuses; [`LogError::is_full`] tells the one case that passes.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", next_step(source))]
     Io {
         /// The log's directory.
         path: PathBuf,
@@ -51,6 +53,11 @@ pub enum LogError {
 impl LogError {
     /// True if the disk is full: retriable, and nothing is wrong with what the log holds.
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+        matches!(self, Self::Io { source, .. } if is_full(source))
     }
+}
+
+/// What to do about the one refusal that passes.
+fn next_step(source: &io::Error) -> &'static str {
+    if is_full(source) { "; make room on its file system and start the member again" } else { "" }
 }

@@ -11,7 +11,7 @@ use streamkeeper_base::{Durable, Offset};
 
 use super::checkpoint::{Checkpoint, Pending};
 use super::{LogError, PartitionLog};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_full};
 
 /// What is not known to be on disk.
 #[derive(Default)]
@@ -146,6 +146,21 @@ impl PartitionLog {
         self.checkpoint.clone()
     }
 
+    /// Changes what a checkpoint tells, and writes it down. A disk that refuses leaves the log as it was.
+    pub(super) fn change(
+        &mut self,
+        change: impl FnOnce(&mut Self),
+        write: impl FnOnce(&mut Self) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let before = (self.log_start, self.durable, self.sealed, self.epochs.clone());
+        change(self);
+        let written = write(self);
+        if written.is_err() {
+            (self.log_start, self.durable, self.sealed, self.epochs) = before;
+        }
+        written
+    }
+
     pub(super) fn checkpoint_durable_at(&mut self, end: Offset) -> io::Result<()> {
         let checkpoint = self.next_checkpoint(end);
         self.durable_file.write(&checkpoint)
@@ -155,6 +170,14 @@ impl PartitionLog {
         let end = self.end();
         let checkpoint = self.next_checkpoint(end);
         checkpoint.write_buffered(&*self.disk, &self.dir)
+    }
+
+    /// As [`PartitionLog::checkpoint_buffered`], for what the files tell as well: a full disk may leave it out.
+    pub(super) fn checkpoint_if_room(&mut self) -> io::Result<()> {
+        match self.checkpoint_buffered() {
+            Err(error) if is_full(&error) => Ok(()),
+            other => other,
+        }
     }
 }
 

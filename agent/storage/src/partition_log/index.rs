@@ -11,7 +11,7 @@ use std::sync::Arc;
 use streamkeeper_base::LeaderEpoch;
 
 use crate::crc32c;
-use crate::disk::{Access, Disk, DiskFile};
+use crate::disk::{Access, Disk, DiskFile, is_full};
 
 /// Bytes of one entry.
 pub(super) const ENTRY_BYTES: usize = 32;
@@ -97,9 +97,16 @@ impl Index {
         self.len().checked_sub(1).map_or(Ok(None), |number| self.get(number))
     }
 
+    /// Adds an entry. While the disk has no room for it, it waits in memory: batches that follow it may find room.
     pub(super) fn push(&mut self, entry: Entry) -> io::Result<()> {
         self.pending.push(entry);
-        if self.pending.len() >= PENDING_MAX { self.flush() } else { Ok(()) }
+        if self.pending.len() < PENDING_MAX {
+            return Ok(());
+        }
+        match self.flush() {
+            Err(error) if is_full(&error) => Ok(()),
+            other => other,
+        }
     }
 
     /// Writes what waits; not yet durable.

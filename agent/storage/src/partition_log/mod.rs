@@ -191,8 +191,8 @@ impl PartitionLog {
     /// As the disk.
     pub fn begin_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), LogError> {
         let end = self.end();
-        note_epoch(&mut self.epochs, epoch, end);
-        self.checkpoint_buffered().map_err(|error| self.io(error))
+        let begin = |log: &mut Self| note_epoch(&mut log.epochs, epoch, end);
+        self.change(begin, Self::checkpoint_buffered).map_err(|error| self.io(error))
     }
 
     /// The last term of which this log held, durably, everything that its leader began with; written down here for
@@ -409,15 +409,22 @@ impl PartitionLog {
     }
 
     fn start_segment(&mut self, base: Offset) -> io::Result<()> {
-        let segment = Segment::create(&*self.disk, &self.dir, base)?;
         if let Some(last) = self.segments.back_mut() {
             last.seal()?;
+        }
+        let segment = Segment::create(&*self.disk, &self.dir, base)?;
+        if let Some(last) = self.segments.back() {
             self.flushing.closed.extend(last.files());
         }
         self.flushing.names = true;
         self.segments.push_back(segment);
         // Epochs of closed segments are then known without reading them.
-        self.checkpoint_buffered()
+        self.checkpoint_if_room()
+    }
+
+    /// What is answered for this log while its disk is known to be full.
+    pub fn full(&self) -> LogError {
+        self.io(io::ErrorKind::StorageFull.into())
     }
 
     fn io(&self, source: io::Error) -> LogError {

@@ -14,7 +14,7 @@ use super::LogConfig;
 use super::index::{Entry, Index};
 use super::walk::Walk;
 use crate::crc32c;
-use crate::disk::{Access, Disk, DiskFile};
+use crate::disk::{Access, Disk, DiskFile, is_full};
 
 /// Bytes read at once while a segment is checked.
 const CHECK_BYTES: usize = 256 * 1024;
@@ -83,10 +83,20 @@ fn path(dir: &Path, base: Offset, extension: &str) -> PathBuf {
 
 impl Segment {
     pub(super) fn create(disk: &dyn Disk, dir: &Path, base: Offset) -> io::Result<Self> {
-        let mut segment = Self::empty(disk, dir, base)?;
-        segment.log.set_len(0)?;
-        segment.index.truncate(0)?;
-        Ok(segment)
+        let made = Self::empty(disk, dir, base).and_then(|mut segment| {
+            segment.log.set_len(0)?;
+            segment.index.truncate(0)?;
+            Ok(segment)
+        });
+        if made.as_ref().is_err_and(is_full) {
+            // Half of a segment that was never begun would end the one before it at the next opening.
+            for path in ["log", "idx"].map(|extension| path(dir, base, extension)) {
+                if disk.exists(&path) {
+                    disk.remove_file(&path)?;
+                }
+            }
+        }
+        made
     }
 
     fn empty(disk: &dyn Disk, dir: &Path, base: Offset) -> io::Result<Self> {

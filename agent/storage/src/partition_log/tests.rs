@@ -1,5 +1,7 @@
 //! The log against a model: appends, cuts, rolls, restarts, crashes at any operation, rot.
 
+mod full;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -20,8 +20,8 @@ impl PartitionLog {
         if to >= self.end() {
             // Epochs that began at the end without a record go, too: the cache may not know more than the log
             // (K12).
-            self.epochs.retain(|(_, start)| *start < to);
-            return self.checkpoint_buffered().map_err(|error| self.io(error));
+            let cut = |log: &mut Self| log.epochs.retain(|(_, start)| *start < to);
+            return self.change(cut, Self::checkpoint_buffered).map_err(|error| self.io(error));
         }
         // A batch that holds `to` in its middle goes as a whole.
         let index = self.segments.partition_point(|s| s.base <= to).saturating_sub(1);
@@ -30,14 +30,16 @@ impl PartitionLog {
     }
 
     fn truncate_files(&mut self, to: Offset) -> io::Result<()> {
-        self.flushing.truncations += 1;
-        self.durable = self.durable.min(to);
-        self.sealed = self.sealed.min(to);
-        self.log_start = self.log_start.min(to);
-        self.epochs.retain(|(_, start)| *start < to);
+        let cut = |log: &mut Self| {
+            log.durable = log.durable.min(to);
+            log.sealed = log.sealed.min(to);
+            log.log_start = log.log_start.min(to);
+            log.epochs.retain(|(_, start)| *start < to);
+        };
         // Before anything goes: a crash must not find less than what the disk says to be durable, nor believe
         // epochs of records that others replaced.
-        self.checkpoint_durable_at(to)?;
+        self.change(cut, |log| log.checkpoint_durable_at(to))?;
+        self.flushing.truncations += 1;
         while self.segments.len() > 1
             && let Some(last) = self.segments.pop_back_if(|last| last.base >= to)
         {
@@ -61,7 +63,7 @@ impl PartitionLog {
         // from now on.
         self.active().log().sync_data()?;
         self.disk.sync_dir(&self.dir)?;
-        self.checkpoint_buffered()
+        self.checkpoint_if_room()
     }
 
     /// Drops everything and begins anew at an offset: for a follower whose leader no longer has what comes
@@ -70,17 +72,17 @@ impl PartitionLog {
     /// # Errors
     /// As the disk.
     pub fn restart_at(&mut self, offset: Offset) -> Result<(), LogError> {
-        self.flushing = Flushing { truncations: self.flushing.truncations + 1, ..Flushing::default() };
-        self.epochs.clear();
-        self.drop_tail();
-        self.log_start = offset;
-        self.durable = offset;
-        self.sealed = offset;
         self.restart_files(offset).map_err(|error| self.io(error))
     }
 
     fn restart_files(&mut self, offset: Offset) -> io::Result<()> {
-        self.checkpoint_durable_at(offset)?;
+        let restart = |log: &mut Self| {
+            log.epochs.clear();
+            (log.log_start, log.durable, log.sealed) = (offset, offset, offset);
+        };
+        self.change(restart, |log| log.checkpoint_durable_at(offset))?;
+        self.flushing = Flushing { truncations: self.flushing.truncations + 1, ..Flushing::default() };
+        self.drop_tail();
         while let Some(segment) = self.segments.pop_back() {
             segment::remove(&*self.disk, &self.dir, segment.base)?;
         }
@@ -127,24 +129,26 @@ impl PartitionLog {
         if start == self.log_start {
             return Ok(());
         }
-        self.log_start = start;
-        // There is nothing below that could be lost.
-        self.durable = self.durable.max(start);
-        let kept = self.epochs.partition_point(|(_, s)| *s <= start).saturating_sub(1);
-        self.epochs.drain(..kept);
-        self.remove_below_start().map_err(|error| self.io(error))
+        self.remove_below(start).map_err(|error| self.io(error))
     }
 
-    fn remove_below_start(&mut self) -> io::Result<()> {
-        let (start, last) = (self.log_start, self.segments.len() - 1);
+    fn remove_below(&mut self, start: Offset) -> io::Result<()> {
+        let last = self.segments.len() - 1;
         let gone = self.segments.iter().take(last).take_while(|s| s.end <= start).count();
+        let advance = |log: &mut Self| {
+            log.log_start = start;
+            // There is nothing below that could be lost.
+            log.durable = log.durable.max(start);
+            let kept = log.epochs.partition_point(|(_, s)| *s <= start).saturating_sub(1);
+            log.epochs.drain(..kept);
+        };
         if gone == 0 {
-            return self.checkpoint_buffered();
+            return self.change(advance, Self::checkpoint_buffered);
         }
         // Before anything goes: names come back in any order after a power cut, and must then be known to be
         // garbage.
         let end = self.end();
-        self.checkpoint_durable_at(end)?;
+        self.change(advance, |log| log.checkpoint_durable_at(end))?;
         for segment in self.segments.drain(..gone) {
             segment::remove(&*self.disk, &self.dir, segment.base)?;
         }

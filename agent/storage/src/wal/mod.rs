@@ -20,7 +20,7 @@ use bytes::Bytes;
 use streamkeeper_base::limits::{WAL_FILE_BYTES, WAL_FILES_MIN};
 use streamkeeper_base::{Durable, Lsn, Random};
 
-use crate::disk::{BLOCK, Disk, DiskFile};
+use crate::disk::{BLOCK, Disk, DiskFile, is_full};
 use file::{AlignedBuffer, Head, Making};
 use record::{HEADER_BYTES, RecordHeader};
 
@@ -102,8 +102,8 @@ pub enum WalOpenError {
 /// Why the log cannot go on. Final: the member must stop acknowledging.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
-    "the write-ahead log cannot be written ({reason}); the member stops, because what it holds may \
-     not be on disk"
+    "the write-ahead log cannot be written, and the member stops, because what it holds may not be on \
+     disk: {reason}"
 )]
 pub struct WalError {
     reason: String,
@@ -256,7 +256,7 @@ impl Wal {
     /// As [`Wal::commit`]. A full disk is none: the log goes on in the files it has.
     pub fn prepare(&mut self) -> Result<bool, WalError> {
         self.attempt(|wal| match wal.prepare_step() {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(error) if is_full(&error) => {
                 wal.full = true;
                 wal.making.take().map_or(Ok(()), |making| making.abandon(&*wal.disk))?;
                 Ok(false)
@@ -294,7 +294,12 @@ impl Wal {
             return Err(error.clone());
         }
         act(self).map_err(|error| {
-            let error = WalError { reason: error.to_string() };
+            let next = if is_full(&error) {
+                "; make room on its file system and start the member again"
+            } else {
+                ""
+            };
+            let error = WalError { reason: format!("{error}{next}") };
             self.failed = Some(error.clone());
             error
         })
@@ -372,8 +377,21 @@ impl Wal {
                 let size = if self.kept.is_empty() { usual.min(FIRST_FILE_BYTES) } else { usual };
                 self.make(size.max(needed))?;
             }
-            self.make_step()?;
+            match self.make_step() {
+                Err(error) if is_full(&error) => self.make_smaller(needed, error)?,
+                other => other?,
+            }
         }
+    }
+
+    /// The disk has no room for the file that is being made: a smaller one may do, as long as a record fits. Coordination writes
+    /// little, and goes on in it.
+    fn make_smaller(&mut self, needed: u64, full: io::Error) -> io::Result<()> {
+        let Some(making) = self.making.take() else { return Err(full) };
+        let smaller = (making.size / 8).next_multiple_of(BLOCK as u64).max(needed);
+        let is_smallest = smaller >= making.size;
+        making.abandon(&*self.disk)?;
+        if is_smallest { Err(full) } else { self.make(smaller) }
     }
 
     fn prepare_step(&mut self) -> io::Result<bool> {

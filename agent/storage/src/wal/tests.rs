@@ -280,6 +280,31 @@ fn a_full_disk_stops_preparation_and_not_the_log() {
 }
 
 #[test]
+fn a_full_disk_makes_files_smaller_before_it_ends_the_log() {
+    let disk = SimulatedDisk::new(1);
+    let (mut wal, _) = open(&disk);
+    wal.append(1, &[b"a"]);
+    wal.commit().expect("a good disk");
+    let file = OPTIONS.file_bytes;
+    disk.set_free_bytes(Some(file / 2));
+    let mut commits = 0;
+    let error = loop {
+        wal.append(1, &[&[7; 3000]]);
+        match wal.commit() {
+            Ok(_) => commits += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(commits, 6 + 2, "room for half a file holds records, too");
+    assert!(error.to_string().contains("make room"), "{error}");
+    assert_eq!(
+        open(&disk).1.len() as u64,
+        commits + 1,
+        "what was committed is there, and it opens on a full disk"
+    );
+}
+
+#[test]
 fn a_record_larger_than_a_file_gets_its_own() {
     let disk = SimulatedDisk::new(1);
     let (mut wal, _) = open(&disk);

@@ -257,6 +257,7 @@ impl Producer {
             ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
             ErrorCode::LEADER_NOT_AVAILABLE,
             ErrorCode::FENCED_LEADER_EPOCH,
+            ErrorCode::KAFKA_STORAGE_ERROR,
         ];
         // A batch behind one that failed is out of order, and is sent again behind it.
         let follows_failed = error == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use streamkeeper_base::{MemberId, Random};
 use streamkeeper_member::io::{Input, Link};
 use streamkeeper_member::message::{FromCoordination, ToCoordination};
-use streamkeeper_storage::disk::{Disk, DiskFile};
+use streamkeeper_storage::disk::{Disk, DiskFile, is_full};
 use streamkeeper_storage::snapshot_file;
 
 use crate::checker::Checkers;
@@ -37,6 +37,8 @@ mod processes;
 
 /// The machines look at the time this often, microseconds of their own clock.
 const TICK_US: u64 = 50_000;
+/// A snapshot that found no room is written again after that long.
+const SNAPSHOT_AGAIN_US: u64 = 500_000;
 /// A client gives up connecting after that long.
 const CONNECT_US: u64 = 3_000;
 
@@ -78,6 +80,8 @@ pub(crate) enum Event {
     Nemesis,
     /// A process that stood still goes on.
     Resume { member: MemberId },
+    /// Somebody makes room on a disk.
+    Freed { member: MemberId },
     /// A cut ends.
     Uncut { from: MemberId, to: MemberId },
 }
@@ -119,6 +123,10 @@ pub struct Counts {
     pub power_cuts: u64,
     /// Cuts of the network.
     pub cuts: u64,
+    /// Disks that were full for a while.
+    pub full_disks: u64,
+    /// Processes that ended because their disk was full.
+    pub full_ends: u64,
     /// Simulated microseconds.
     pub simulated_us: u64,
 }
@@ -237,6 +245,7 @@ impl World {
             | Event::Wake { .. }
             | Event::Nemesis
             | Event::Uncut { .. }
+            | Event::Freed { .. }
             | Event::Resume { .. } => None,
         }
     }
@@ -278,10 +287,7 @@ impl World {
                 self.feed_broker(member, Input::FilesSynced { token });
             }
             Event::Snapshot { member, life, zxid, chunks } if self.life(member) == Some(life) => {
-                let disk: Arc<dyn Disk> = Arc::new(self.host(member).disk.clone());
-                snapshot_file::write(&disk, &Path::new(DATA).join("tree"), zxid, &chunks)
-                    .expect("a healthy disk takes a snapshot");
-                self.feed_coordination(member, Input::SnapshotWritten { zxid });
+                self.write_snapshot(member, life, zxid, chunks);
             }
             Event::ToCoordination { member, life, message } if self.life(member) == Some(life) => {
                 self.feed_coordination(member, Input::Message(message));
@@ -308,6 +314,19 @@ impl World {
             Event::Nemesis => self.nemesis(),
             Event::Resume { member } => self.resume(member),
             Event::Uncut { from, to } => self.uncut(from, to),
+            Event::Freed { member } => self.host(member).disk.set_free_bytes(None),
+        }
+    }
+
+    /// A snapshot that finds no room is written again later, as the shell does.
+    fn write_snapshot(&mut self, member: MemberId, life: u64, zxid: i64, chunks: Vec<Bytes>) {
+        let disk: Arc<dyn Disk> = Arc::new(self.host(member).disk.clone());
+        match snapshot_file::write(&disk, &Path::new(DATA).join("tree"), zxid, &chunks) {
+            Ok(()) => self.feed_coordination(member, Input::SnapshotWritten { zxid }),
+            Err(error) if is_full(&error) => {
+                self.after(SNAPSHOT_AGAIN_US, Event::Snapshot { member, life, zxid, chunks });
+            }
+            Err(error) => panic!("a healthy disk takes a snapshot: {error}"),
         }
     }
 }
@@ -336,5 +355,6 @@ fn fingerprint(event: &Event) -> (u64, u64) {
         Event::Nemesis => (17, 0),
         Event::Uncut { from, to } => (18, id(from) << 32 | id(to)),
         Event::Resume { member } => (19, id(member)),
+        Event::Freed { member } => (20, id(member)),
     }
 }

@@ -9,7 +9,7 @@ use streamkeeper_base::Random;
 use streamkeeper_member::io::{Input, Output};
 use streamkeeper_member::message::{FromCoordination, ToCoordination};
 use streamkeeper_member::record::Owner;
-use streamkeeper_storage::disk::Crash;
+use streamkeeper_storage::disk::{Crash, Disk};
 
 use super::{Event, TICK_US, World};
 use crate::host::{DATA, Job};
@@ -23,7 +23,9 @@ impl World {
         }
         let (options, now_us, seed) = (self.options.clone(), self.now_us, self.random.next_u64());
         if let Err(reason) = self.host_mut(member).start(&options, now_us, seed) {
-            panic!("member {member} cannot start from its own disk: {reason}");
+            assert!(self.is_disk_full(member), "member {member} cannot start from its own disk: {reason}");
+            // It says so and ends; whoever runs it starts it again.
+            return self.ended_full(member, "at its start");
         }
         let host = self.host_mut(member);
         let life = host.life;
@@ -71,6 +73,24 @@ impl World {
         if let Some(delay) = restart_us {
             self.after(delay, Event::Start { member });
         }
+    }
+
+    fn is_disk_full(&self, member: MemberId) -> bool {
+        self.host(member).disk.free_bytes(Path::new(DATA)).is_ok_and(|free| free < u64::MAX)
+    }
+
+    /// A member without room ends; nothing that it said may be untrue.
+    fn ended_full(&mut self, member: MemberId, why: &str) {
+        trace::fault(self.now_us, || format!("{member} ends {why}: its disk is full"));
+        self.counts.full_ends += 1;
+        let host = self.host_mut(member);
+        host.process = None;
+        host.is_paused = false;
+        host.disk.crash(Crash::Process);
+        self.checkers.crashed(member, Crash::Process);
+        self.drop_connections_of(member, false);
+        let delay = 200_000 + self.random.below(500_000);
+        self.after(delay, Event::Start { member });
     }
 
     /// The others learn at once that a process is gone, or only after a while (its machine is gone, too).
@@ -198,7 +218,7 @@ impl World {
                 self.after(delay, Event::FilesSynced { member, life, token, files });
             }
             Output::Fatal { reason } => panic!("member {member} gives up: {reason}"),
-            Output::WriteSnapshot { .. } | Output::Tell(_) => {}
+            Output::WriteSnapshot { .. } | Output::Tell(_) | Output::Warn { .. } => {}
         }
     }
 
@@ -236,7 +256,14 @@ impl World {
     pub(super) fn committed(&mut self, member: MemberId) {
         let Some(process) = &mut self.host_mut(member).process else { return };
         process.is_committing = false;
-        let committed = process.committer.commit().expect("a healthy disk takes a commit");
+        let committed = match process.committer.commit() {
+            Ok(committed) => committed,
+            Err(error) => {
+                // There may be room again since the write that found none: nothing is trusted after a refusal.
+                assert!(error.to_string().contains("make room"), "a healthy disk takes a commit: {error}");
+                return self.ended_full(member, "because its log finds no room");
+            }
+        };
         if let Some(ticket) = committed.coordination {
             self.checkers.persisted(member, ticket.get());
             self.feed_coordination(member, Input::Persisted { ticket });
@@ -255,8 +282,12 @@ impl World {
                 process.committer.append(owner, ticket, kind, &payload);
             }
         }
-        process.committer.commit().expect("a healthy disk takes a commit");
-        process.broker.close().expect("a healthy disk takes a flush");
+        let committed = process.committer.commit().map_err(|error| error.to_string());
+        let closed = committed.and_then(|_| process.broker.close().map_err(|error| error.to_string()));
+        if let Err(error) = closed {
+            assert!(error.contains("make room"), "a healthy disk takes a stop: {error}");
+            return self.ended_full(member, "because it cannot stop in good order");
+        }
         let host = self.host_mut(member);
         process.clean_stop.write(&host.disk, Path::new(DATA)).expect("a healthy disk notes a clean stop");
         host.disk.crash(Crash::Process);

@@ -201,7 +201,10 @@ impl Broker {
     pub(crate) fn command_answered(&mut self, pending: PendingCommand, answer: Answer) {
         let (batch, index, configs) = match pending {
             PendingCommand::ProducerIds(exchange) => return self.producer_ids_allocated(&exchange, &answer),
-            PendingCommand::AutoCreate | PendingCommand::Isr(..) | PendingCommand::Report => return,
+            PendingCommand::AutoCreate
+            | PendingCommand::Isr(..)
+            | PendingCommand::Report
+            | PendingCommand::Space => return,
             PendingCommand::CreateTopic { batch, index, configs } => (batch, index, configs),
             PendingCommand::DeleteTopic { batch, index }
             | PendingCommand::CreatePartitions { batch, index } => (batch, index, BTreeMap::new()),
