@@ -1,5 +1,6 @@
 """Record batches, good and bad, and Produce requests that carry them as they are."""
 
+import gzip
 import struct
 import time
 
@@ -23,6 +24,19 @@ def good(codec=0, count=3, key=b"k", value=b"value", timestamp=None):
     for n in range(count):
         builder.append(n, timestamp=timestamp, key=key, value=value + str(n).encode(), headers=[])
     return bytes(builder.build())
+
+
+def record(offset=0, key=b"k", value=b"value"):
+    """One record as it stands in a batch; lengths below 64 only."""
+    fields = [0, 0, 2 * offset, *([1] if key is None else [2 * len(key), *key]), 2 * len(value), *value, 0]
+    return bytes([2 * len(fields), *fields])
+
+
+def packed(codec, count, records):
+    """A batch of records that are packed already."""
+    head = bytearray(good(count=1)[:RECORDS])
+    head[LENGTH : LENGTH + 4] = struct.pack(">i", RECORDS - 12 + len(records))
+    return put(bytes(head) + records, (ATTRIBUTES, ">h", codec), (LAST_DELTA, ">i", count - 1), (COUNT, ">i", count))
 
 
 def put(batch, *changes, crc=True):
@@ -82,6 +96,23 @@ def bad():
         "idempotent, negative sequence": put(plain, (PRODUCER, ">q", 900_002), (EPOCH, ">h", 0), (SEQUENCE, ">i", -1)),
         "idempotent, negative epoch": put(plain, (PRODUCER, ">q", 900_003), (EPOCH, ">h", -1), (SEQUENCE, ">i", 0)),
     }
+    three = b"".join(record(n) for n in range(3))
+    cases |= {
+        "a base offset": put(plain, (0, ">q", 1)),
+        "a batch and the begin of another": plain + plain[:30],
+        "a batch and 20 bytes of nothing": plain + bytes(20),
+        "greatest time too low in its head": put(plain, (MAX_TIME, ">q", 5)),
+        "greatest time too high in its head": put(plain, (MAX_TIME, ">q", now + 2 * hour)),
+        "time type of the log": put(plain, (ATTRIBUTES, ">h", 8)),
+        "no time": put(good(timestamp=now), (FIRST_TIME, ">q", -1), (MAX_TIME, ">q", -1)),
+        "gzip, nothing": packed(1, 3, b""),
+        "gzip, cut off": packed(1, 3, gzip_of(three)[:-9]),
+        "gzip of two members": packed(1, 3, gzip_of(three[:20]) + gzip_of(three[20:])),
+        "offset deltas that go back": packed(0, 3, record(2) + record(1) + record(0)),
+        "a header count that does not fit": packed(0, 1, bytes([2 * 7, 0, 0, 0, 1, 1, 200, 1])),
+        "snappy without Java's framing": packed(2, 3, bytes([len(three), 4 * (len(three) - 1)]) + three),
+        "snappy that claims 2 GiB": packed(2, 1, b"\xff\xff\xff\xff\x07\x00\x00"),
+    }
     result = {what: (8, -1, records) for what, records in cases.items()}
     result["acks 2"] = (8, 2, plain)
     result["zstd before version 7"] = (6, -1, good(codec=4))
@@ -89,8 +120,12 @@ def bad():
     return result
 
 
+def gzip_of(data):
+    return gzip.compress(data, mtime=0)
+
+
 def produce(addresses, topic, partition, version, acks, records):
-    """The error number of the leader's answer, or "closed", or "no answer"."""
+    """The error number of the leader's answer, with what else it says of the records, or "closed", or "no answer"."""
     body = struct.pack(">hhii", -1, acks, 5000, 1) + struct.pack(">h", len(topic)) + topic.encode()
     body += struct.pack(">ii", 1, partition)
     body += struct.pack(">i", -1) if records is None else struct.pack(">i", len(records)) + records
@@ -116,4 +151,14 @@ def ask(address, version, topic, partition, body):
     assert (correlation, topics, length) == (7, 1, len(topic))
     partitions, index, error = struct.unpack_from(">iih", answer, 10 + length)
     assert (partitions, index) == (1, partition)
-    return str(error)
+    said, at = [str(error)], 20 + length
+    _, append_time = struct.unpack_from(">qq", answer, at)
+    said += ["at the log's time"] if append_time != -1 else []
+    if version >= 8:
+        (count,) = struct.unpack_from(">i", answer, at + 24)
+        at += 28
+        for _ in range(count):
+            number, text = struct.unpack_from(">ih", answer, at)
+            said.append(f"record {number}")
+            at += 6 + max(text, 0)
+    return ", ".join(said)

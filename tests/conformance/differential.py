@@ -420,13 +420,49 @@ def bad_batches(r):
     r.run("topics", "--create", "--topic", "compacted", "--replica-assignment", "{0}:{1}:{2}", "--config", "cleanup.policy=compact")
     settle(r, "battered", 1)
     settle(r, "compacted", 1)
+    now = int(time.time() * 1000)
+    log_time = batches.put(batches.good(timestamp=now), (batches.ATTRIBUTES, ">h", 8))
     cases = {what: ("battered", 0, *case) for what, case in batches.bad().items()}
     cases["no key, compacted"] = ("compacted", 0, 8, -1, batches.good(key=None))
+    stamped, old = now - 2 * 3_600_000, now - 10_000
+    for topic, config in BATTERED.items():
+        r.run("topics", "--create", "--topic", topic, "--replica-assignment", "{0}:{1}:{2}", "--config", config, *KEPT)
+        settle(r, topic, 1)
+        cases[f"{topic}: plain"] = (topic, 0, 8, -1, batches.good(timestamp=now))
+        cases[f"{topic}: gzip"] = (topic, 0, 8, -1, batches.good(codec=1, timestamp=now))
+        cases[f"{topic}: ten seconds old"] = (topic, 0, 8, -1, batches.good(timestamp=old))
+        cases[f"{topic}: hours old"] = (topic, 0, 8, -1, batches.good(codec=1, timestamp=stamped))
+        cases[f"{topic}: time type of the log"] = (topic, 0, 8, -1, log_time)
     cases["no such topic"] = ("nobody", 0, 8, -1, batches.good())
     cases["no such partition"] = ("battered", 9, 8, -1, batches.good())
     for what, case in cases.items():
         r.steps.append((f"Produce: {what}", batches.produce(r.target.addresses, *case)))
-    r.run("get-offsets", "--topic", "battered")
+    r.run("get-offsets", "--topic", "battered|compacted|" + "|".join(BATTERED).replace(".", "[.]"))
+    for topic in BATTERED:
+        segment = str(r.target.segment(topic, 0))
+        r.run("dump-log", "--files", segment, clean=heads, server=None)
+    for codec, levels in {"gzip": (-2, 0, 10), "lz4": (0, 18), "zstd": (-131073, 23)}.items():
+        for level in levels:
+            config = ("--config", f"compression.{codec}.level={level}")
+            r.run("topics", "--create", "--topic", "levels", *config)
+
+
+# Topics by the config that concerns their batches.
+BATTERED = {
+    "stamped": "message.timestamp.type=LogAppendTime",
+    "bounded": "message.timestamp.before.max.ms=60000",
+    "plainest": "compression.type=uncompressed",
+    "zipped": "compression.type=gzip",
+    "snapped": "compression.type=snappy",
+    "lz4ed": "compression.type=lz4",
+    "zstded": "compression.type=zstd",
+}
+
+
+def heads(lines):
+    """Of each batch what its head says, but for what follows from times and from how well a codec packs."""
+    lines = [re.sub(r"Dumping \S*/", "Dumping ", line) for line in lines]
+    return [re.sub(r"((?:Time|Epoch|position|size|crc): )\d+", r"\1X", line) for line in lines]
 
 
 SCENARIOS = [topics, configs, config_types, offsets, groups, api_versions, dump_log, bad_batches]

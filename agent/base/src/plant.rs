@@ -38,6 +38,8 @@ plants! {
     UnprovedHighWatermark = "unproved-high-watermark",
     /// KIP-497 ignored: a member that is proposed into the ISR does not count until it is committed.
     MinimalIsr = "minimal-isr",
+    /// A leader believes the head of a batch and does not look at its records.
+    UnreadRecords = "unread-records",
 }
 
 #[cfg(feature = "plants")]

@@ -6,10 +6,10 @@ use super::{Key, Kind, Rule, key};
 #[rustfmt::skip]
 pub(super) const TOPIC: &[Key] = &[
     key("cleanup.policy", Kind::List, Rule::OneOf(&["compact", "delete"]), "log.cleanup.policy"),
-    key("compression.gzip.level", Kind::Int, Rule::AtLeast(-1), "compression.gzip.level"),
-    key("compression.lz4.level", Kind::Int, Rule::AtLeast(1), "compression.lz4.level"),
+    key("compression.gzip.level", Kind::Int, Rule::BetweenOr(1, 9, -1), "compression.gzip.level"),
+    key("compression.lz4.level", Kind::Int, Rule::Between(1, 17), "compression.lz4.level"),
     key("compression.type", Kind::Text, Rule::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), "compression.type"),
-    key("compression.zstd.level", Kind::Int, Rule::AtLeast(-131072), "compression.zstd.level"),
+    key("compression.zstd.level", Kind::Int, Rule::Between(-131072, 22), "compression.zstd.level"),
     key("delete.retention.ms", Kind::Long, Rule::AtLeast(0), "log.cleaner.delete.retention.ms"),
     key("file.delete.delay.ms", Kind::Long, Rule::AtLeast(0), "log.segment.delete.delay.ms"),
     key("flush.messages", Kind::Long, Rule::AtLeast(1), "log.flush.interval.messages"),
@@ -44,10 +44,10 @@ pub(super) const TOPIC: &[Key] = &[
 #[rustfmt::skip]
 pub(super) const BROKER: &[Key] = &[
     key("auto.create.topics.enable", Kind::Boolean, Rule::Any, ""),
-    key("compression.gzip.level", Kind::Int, Rule::AtLeast(-1), ""),
-    key("compression.lz4.level", Kind::Int, Rule::AtLeast(1), ""),
+    key("compression.gzip.level", Kind::Int, Rule::BetweenOr(1, 9, -1), ""),
+    key("compression.lz4.level", Kind::Int, Rule::Between(1, 17), ""),
     key("compression.type", Kind::Text, Rule::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), ""),
-    key("compression.zstd.level", Kind::Int, Rule::AtLeast(-131072), ""),
+    key("compression.zstd.level", Kind::Int, Rule::Between(-131072, 22), ""),
     key("connections.max.idle.ms", Kind::Long, Rule::Any, ""),
     key("default.replication.factor", Kind::Int, Rule::AtLeast(1), ""),
     key("delete.topic.enable", Kind::Boolean, Rule::OneOf(&["true"]), ""),

@@ -37,6 +37,10 @@ enum Kind {
 enum Rule {
     Any,
     AtLeast(i64),
+    /// A number that is neither less nor greater.
+    Between(i64, i64),
+    /// As before, or this one.
+    BetweenOr(i64, i64, i64),
     /// A number from 0 to 1.
     Fraction,
     /// One of these; of a list each element.
@@ -117,6 +121,8 @@ fn wrong_value(key: &Key, value: &str) -> Option<String> {
         (Kind::List, Rule::OneOf(allowed)) => value.split(',').all(|part| allowed.contains(&part.trim())),
         (_, Rule::OneOf(allowed)) => allowed.contains(&value),
         (_, Rule::AtLeast(least)) => number >= least,
+        (_, Rule::Between(least, most)) => (least..=most).contains(&number),
+        (_, Rule::BetweenOr(least, most, other)) => number == other || (least..=most).contains(&number),
         (_, Rule::Any | Rule::Fraction) => true,
     });
     (!good).then(|| format!("{value:?} is not possible; {} is", allowed(key)))
@@ -128,6 +134,10 @@ fn allowed(key: &Key) -> String {
         (Kind::Boolean, _) => "true or false".to_owned(),
         (Kind::Double, _) | (_, Rule::Fraction) => "a number from 0 to 1".to_owned(),
         (_, Rule::AtLeast(least)) => format!("a whole number, at least {least},"),
+        (_, Rule::Between(least, most)) => format!("a whole number from {least} to {most}"),
+        (_, Rule::BetweenOr(least, most, other)) => {
+            format!("a whole number from {least} to {most}, or {other},")
+        }
         (Kind::Int | Kind::Long, Rule::Any) => "a whole number".to_owned(),
         (Kind::Text | Kind::List, Rule::Any) => "text".to_owned(),
     }
@@ -152,6 +162,8 @@ mod tests {
         let rule = match key.rule {
             TheirRule::Any => "Any".to_owned(),
             TheirRule::AtLeast(least) => format!("AtLeast({least})"),
+            TheirRule::Between(least, most) => format!("Between({least}, {most})"),
+            TheirRule::BetweenOr(least, most, other) => format!("BetweenOr({least}, {most}, {other})"),
             TheirRule::Fraction => "Fraction".to_owned(),
             TheirRule::OneOf(allowed) => format!("OneOf(&{allowed:?})"),
         };

@@ -1,6 +1,8 @@
 //! What the broker may be told, and what it shows. Read first: [`BROKER_CONFIGS`].
 
-use super::topic::{COMPRESSIONS, FALSE, MAX_LONG, POLICIES, TIMESTAMPS};
+use super::topic::{
+    COMPRESSIONS, FALSE, GZIP_LEVELS, LZ4_LEVELS, MAX_LONG, POLICIES, TIMESTAMPS, ZSTD_LEVELS,
+};
 use super::{ConfigKey, ConfigType, Rule};
 
 const fn key(
@@ -31,14 +33,14 @@ pub const BROKER_CONFIGS: &[ConfigKey] = &[
         "compression.gzip.level",
         ConfigType::Int,
         Some("-1"),
-        Rule::AtLeast(-1),
+        GZIP_LEVELS,
         "The default of compression.gzip.level for topics that do not set it.",
     ),
     key(
         "compression.lz4.level",
         ConfigType::Int,
         Some("9"),
-        Rule::AtLeast(1),
+        LZ4_LEVELS,
         "The default of compression.lz4.level for topics that do not set it.",
     ),
     key(
@@ -52,7 +54,7 @@ pub const BROKER_CONFIGS: &[ConfigKey] = &[
         "compression.zstd.level",
         ConfigType::Int,
         Some("3"),
-        Rule::AtLeast(-131072),
+        ZSTD_LEVELS,
         "The default of compression.zstd.level for topics that do not set it.",
     ),
     key(

@@ -37,6 +37,10 @@ pub enum Rule {
     Any,
     /// A number that is not less.
     AtLeast(i64),
+    /// A number that is neither less nor greater.
+    Between(i64, i64),
+    /// As before, or this one.
+    BetweenOr(i64, i64, i64),
     /// A number from 0 to 1.
     Fraction,
     /// One of these; of a list each element.
@@ -231,6 +235,16 @@ fn check(key: &ConfigKey, value: &str) -> Result<(), CommandError> {
         (_, Rule::AtLeast(least)) if number < least => {
             error(&number.to_string(), format!("Value must be at least {least}"))
         }
+        (_, Rule::Between(least, _)) if number < least => {
+            error(&number.to_string(), format!("Value must be at least {least}"))
+        }
+        (_, Rule::Between(_, most)) if number > most => {
+            error(&number.to_string(), format!("Value must be no more than {most}"))
+        }
+        (_, Rule::BetweenOr(least, most, other)) if number != other && !(least..=most).contains(&number) => {
+            let text = format!("Value must be between {least} and {most} or equal to {other}");
+            error(&number.to_string(), text)
+        }
         (ConfigType::List, Rule::OneOf(allowed)) => {
             match value.split(',').map(str::trim).find(|part| !allowed.contains(part)) {
                 Some(part) => error(part, format!("String must be one of: {}", allowed.join(", "))),
@@ -240,7 +254,15 @@ fn check(key: &ConfigKey, value: &str) -> Result<(), CommandError> {
         (_, Rule::OneOf(allowed)) if !allowed.contains(&value) => {
             error(value, format!("String must be one of: {}", allowed.join(", ")))
         }
-        (_, Rule::Any | Rule::AtLeast(_) | Rule::Fraction | Rule::OneOf(_)) => Ok(()),
+        (
+            _,
+            Rule::Any
+            | Rule::AtLeast(_)
+            | Rule::Between(..)
+            | Rule::BetweenOr(..)
+            | Rule::Fraction
+            | Rule::OneOf(_),
+        ) => Ok(()),
     }
 }
 
@@ -284,6 +306,14 @@ mod tests {
         assert_eq!(
             message(check_topic("cleanup.policy", "delete,keep")),
             "Invalid value keep for configuration cleanup.policy: String must be one of: compact, delete"
+        );
+        assert_eq!(
+            message(check_topic("compression.lz4.level", "18")),
+            "Invalid value 18 for configuration compression.lz4.level: Value must be no more than 17"
+        );
+        assert_eq!(
+            message(check_topic("compression.gzip.level", "0")),
+            "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1"
         );
         assert_eq!(message(check_topic("no.such", "1")), "Unknown topic config name: no.such");
         assert_eq!(message(check_broker("no.such", "1")), "Unknown broker config name: no.such");

@@ -18,6 +18,10 @@ pub(super) const MINUTE_MS: i64 = 60 * 1000;
 pub(super) const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub(super) const COMPRESSIONS: Rule =
     Rule::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]);
+/// Levels as Kafka numbers them (CompressionType.levelValidator, KIP-390).
+pub(super) const GZIP_LEVELS: Rule = Rule::BetweenOr(1, 9, -1);
+pub(super) const LZ4_LEVELS: Rule = Rule::Between(1, 17);
+pub(super) const ZSTD_LEVELS: Rule = Rule::Between(-131_072, 22);
 pub(super) const TIMESTAMPS: Rule = Rule::OneOf(&["CreateTime", "LogAppendTime"]);
 /// Not built: the other value would be a promise that nobody keeps.
 pub(super) const FALSE: Rule = Rule::OneOf(&["false"]);
@@ -38,7 +42,7 @@ pub const TOPIC_CONFIGS: &[ConfigKey] = &[
         ConfigType::Int,
         "-1",
         &[("compression.gzip.level", 1)],
-        Rule::AtLeast(-1),
+        GZIP_LEVELS,
         "Level of gzip where the broker compresses; -1 is gzip's own default.",
     ),
     key(
@@ -46,7 +50,7 @@ pub const TOPIC_CONFIGS: &[ConfigKey] = &[
         ConfigType::Int,
         "9",
         &[("compression.lz4.level", 1)],
-        Rule::AtLeast(1),
+        LZ4_LEVELS,
         "Level of lz4 where the broker compresses.",
     ),
     key(
@@ -62,7 +66,7 @@ pub const TOPIC_CONFIGS: &[ConfigKey] = &[
         ConfigType::Int,
         "3",
         &[("compression.zstd.level", 1)],
-        Rule::AtLeast(-131072),
+        ZSTD_LEVELS,
         "Level of zstd where the broker compresses.",
     ),
     key(

@@ -8,7 +8,7 @@ use streamkeeper_base::limits::INFLATED_BYTES_MAX;
 
 use super::compression::Compression;
 use super::inflate::Inflater;
-use super::source::{Fault, Plain, Source};
+use super::source::{Fault, Flaw, Plain, Source};
 use super::varint::{varint, varlong};
 use super::walk;
 use crate::kafka::ErrorCode;
@@ -57,7 +57,7 @@ fn find_in(
     for _ in 0..header.count {
         let record = walk::record(source)?;
         let offset = header.base_offset.0.saturating_add(i64::from(record.offset_delta));
-        let timestamp = timestamp(header, record.timestamp_delta).ok_or(Fault::Malformed("a timestamp"))?;
+        let timestamp = timestamp(header, record.timestamp_delta).ok_or(Fault::Malformed(Flaw::Timestamp))?;
         if is_found(offset, timestamp) {
             return Ok(Some((offset, timestamp)));
         }

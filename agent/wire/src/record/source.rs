@@ -4,25 +4,51 @@
 
 use std::io;
 
-/// Why records cannot be read on.
-#[derive(Debug)]
+/// Why records cannot be read on. Small and without a destructor: it is part of what reading one byte gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// The bytes end before the records do.
     Ended,
     /// The codec does not accept its input.
-    Damaged(io::Error),
+    Damaged,
     /// More bytes come out than anybody should have to look at.
     TooLong,
     /// They are not what a record is made of.
-    Malformed(&'static str),
+    Malformed(Flaw),
+}
+
+/// What is malformed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    Number,
+    RecordLength,
+    FieldLength,
+    HeaderCount,
+    HeaderKey,
+    Timestamp,
+    BytesLeft,
+}
+
+impl Flaw {
+    /// For people.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Number => "a number has more bits than its type",
+            Self::RecordLength => "a record's length is not that of its fields",
+            Self::FieldLength => "a key, value or header is longer than its record",
+            Self::HeaderCount => "a record's number of headers is negative, or more than fit",
+            Self::HeaderKey => "a header's key is null",
+            Self::Timestamp => "a timestamp has more than 64 bits",
+            Self::BytesLeft => "there are more bytes than those of its records",
+        }
+    }
 }
 
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof => Self::Ended,
             io::ErrorKind::FileTooLarge => Self::TooLong,
-            _ => Self::Damaged(error),
+            _ => Self::Damaged,
         }
     }
 }

@@ -4,20 +4,28 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::source::{Fault, Source};
+use super::source::{Fault, Flaw, Source};
 
 /// Bytes that a number of 64 bits takes at most.
 const VARLONG_BYTES_MAX: u32 = 10;
 
 /// A number of 64 bits.
-#[inline]
+#[inline(always)]
 pub(super) fn varlong(source: &mut impl Source) -> Result<i64, Fault> {
     let first = source.byte()?;
+    // Nearly all are of one byte, most of the others of two.
     if first < 0x80 {
         return Ok(zigzag(u64::from(first)));
     }
-    let mut value = u64::from(first & 0x7F);
-    for at in 1..VARLONG_BYTES_MAX {
+    let second = source.byte()?;
+    let value = u64::from(first & 0x7F) | u64::from(second & 0x7F) << 7;
+    if second < 0x80 { Ok(zigzag(value)) } else { longer(source, value) }
+}
+
+/// The rest of a number whose first two bytes are in `value`.
+#[inline(never)]
+fn longer(source: &mut impl Source, mut value: u64) -> Result<i64, Fault> {
+    for at in 2..VARLONG_BYTES_MAX {
         let byte = source.byte()?;
         if at == VARLONG_BYTES_MAX - 1 && byte > 1 {
             break;
@@ -27,13 +35,13 @@ pub(super) fn varlong(source: &mut impl Source) -> Result<i64, Fault> {
             return Ok(zigzag(value));
         }
     }
-    Err(Fault::Malformed("a number of more than 64 bits"))
+    Err(Fault::Malformed(Flaw::Number))
 }
 
 /// A number of 32 bits.
-#[inline]
+#[inline(always)]
 pub(super) fn varint(source: &mut impl Source) -> Result<i32, Fault> {
-    i32::try_from(varlong(source)?).map_err(|_| Fault::Malformed("a number of more than 32 bits"))
+    i32::try_from(varlong(source)?).map_err(|_| Fault::Malformed(Flaw::Number))
 }
 
 #[inline]

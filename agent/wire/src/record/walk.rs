@@ -2,7 +2,7 @@
 //!
 //! Must not know: batches, rules. Read first: [`record`].
 
-use super::source::{Fault, Source};
+use super::source::{Fault, Flaw, Source};
 use super::varint::{varint, varlong};
 
 /// What is asked of a record that is only looked at.
@@ -29,7 +29,7 @@ pub(super) fn record(source: &mut impl Source) -> Result<Walked, Fault> {
         walk_headers(source, headers, end)?;
     }
     if source.position() != end {
-        return Err(Fault::Malformed("a record's length is not that of its fields"));
+        return Err(Fault::Malformed(Flaw::RecordLength));
     }
     Ok(Walked { timestamp_delta, offset_delta, has_key })
 }
@@ -37,7 +37,7 @@ pub(super) fn record(source: &mut impl Source) -> Result<Walked, Fault> {
 /// Reads a record's length; where it ends.
 #[inline]
 pub(super) fn record_end(source: &mut impl Source) -> Result<u64, Fault> {
-    let size = u64::try_from(varint(source)?).map_err(|_| Fault::Malformed("a record of negative length"))?;
+    let size = u64::try_from(varint(source)?).map_err(|_| Fault::Malformed(Flaw::RecordLength))?;
     Ok(source.position() + size)
 }
 
@@ -46,7 +46,7 @@ pub(super) fn record_end(source: &mut impl Source) -> Result<u64, Fault> {
 fn field(source: &mut impl Source, end: u64) -> Result<bool, Fault> {
     let Ok(length) = u64::try_from(varint(source)?) else { return Ok(false) };
     if length > end.saturating_sub(source.position()) {
-        return Err(Fault::Malformed("a field is longer than its record"));
+        return Err(Fault::Malformed(Flaw::FieldLength));
     }
     source.skip(length)?;
     Ok(true)
@@ -56,11 +56,11 @@ fn walk_headers(source: &mut impl Source, headers: i32, end: u64) -> Result<(), 
     // Each takes two bytes at least.
     let fits = u64::try_from(headers).is_ok_and(|count| count <= end.saturating_sub(source.position()) / 2);
     if !fits {
-        return Err(Fault::Malformed("a record's number of headers is negative or more than fits"));
+        return Err(Fault::Malformed(Flaw::HeaderCount));
     }
     for _ in 0..headers {
         if !field(source, end)? {
-            return Err(Fault::Malformed("a header's key is null"));
+            return Err(Fault::Malformed(Flaw::HeaderKey));
         }
         field(source, end)?;
     }

@@ -4,7 +4,7 @@
 
 use streamkeeper_base::batch::BatchHeader;
 
-use super::super::source::{Fault, Source};
+use super::super::source::{Fault, Flaw, Source};
 use super::super::walk;
 use super::{LOG_APPEND_TIME_BIT, NO_TIMESTAMP, Refusal, Rules, Timestamps};
 use crate::kafka::ErrorCode;
@@ -35,7 +35,7 @@ pub(super) fn inspect(
         let timestamp = header
             .base_timestamp
             .checked_add(record.timestamp_delta)
-            .ok_or(Fault::Malformed("a timestamp of more than 64 bits"))?;
+            .ok_or(Fault::Malformed(Flaw::Timestamp))?;
         seen.max_timestamp = seen.max_timestamp.max(timestamp);
         seen.counts_right &= record.offset_delta == index;
         if rules.is_compacted && !record.has_key {
@@ -47,7 +47,7 @@ pub(super) fn inspect(
         }
     }
     if !source.is_at_end()? {
-        return Err(Fault::Malformed("there are more bytes than those of its records").into());
+        return Err(Fault::Malformed(Flaw::BytesLeft).into());
     }
     refused.verdict().map_or(Ok(seen), Err)
 }

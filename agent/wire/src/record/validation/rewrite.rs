@@ -9,7 +9,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 use streamkeeper_base::batch::{BATCH_CRC_START, BATCH_HEADER_BYTES, BATCH_LENGTH_PREFIX, BatchHeader};
 
 use super::super::deflate::{Bounded, Packing, Sink};
-use super::super::source::{Fault, Source};
+use super::super::source::{Fault, Flaw, Source};
 use super::super::varint::{put_varlong, varint, varlong};
 use super::super::walk::record_end;
 
@@ -42,7 +42,7 @@ pub(super) fn repack(
         put_varlong(&mut prefix, varlong(source)?);
         let _offset_delta = varint(source)?;
         put_varlong(&mut prefix, i64::from(index));
-        let rest = end.checked_sub(source.position()).ok_or(Fault::Malformed("a record without fields"))?;
+        let rest = end.checked_sub(source.position()).ok_or(Fault::Malformed(Flaw::RecordLength))?;
         put_varlong(&mut length, i64::try_from(prefix.len() as u64 + rest).unwrap_or(i64::MAX));
         sink.write_all(&length)?;
         sink.write_all(&prefix)?;
