@@ -31,6 +31,8 @@ pub struct Options {
     pub in_flight: usize,
     /// Every so many batches one is larger than what the write-ahead log takes whole; 0 for never.
     pub large_every: u64,
+    /// A producer sends a forged batch every so many times; 0 for never.
+    pub forged_every: u64,
     /// Consumers.
     pub consumers: u64,
     /// ZooKeeper clients.
@@ -131,6 +133,7 @@ impl Options {
             plain_acks: pick(r, &[-1, -1, 1, 0]),
             in_flight: pick(r, &[1, 2, 5]),
             large_every: pick(r, &[0, 0, 9, 40]),
+            forged_every: pick(r, &[0, 10, 50]),
             consumers: 1 + r.below(2),
             zookeeper_clients: 1 + r.below(3),
             committers: r.below(2),

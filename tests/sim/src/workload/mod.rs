@@ -5,6 +5,7 @@
 mod committer;
 mod connection;
 mod consumer;
+mod forger;
 mod producer;
 mod zookeeper;
 

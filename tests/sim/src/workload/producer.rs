@@ -18,6 +18,7 @@ use streamkeeper_wire::kafka::generated::produce_response::ProduceResponse;
 use streamkeeper_wire::record::Builder;
 
 use super::connection::{KafkaConnection, leader_of};
+use super::forger::forged;
 use super::{Context, TOPIC};
 use crate::options::Options;
 
@@ -34,6 +35,8 @@ enum Asked {
     Init,
     /// The batch that begins with this value.
     Produce(u64),
+    /// A batch that must be refused.
+    Forge,
 }
 
 /// A batch that is not acknowledged.
@@ -52,6 +55,7 @@ pub(crate) struct Producer {
     is_idempotent: bool,
     in_flight: usize,
     large_every: u64,
+    forged_every: u64,
     topic: (i32, i16, i32),
     connection: KafkaConnection<Asked>,
     leader: Option<MemberId>,
@@ -77,6 +81,8 @@ impl Producer {
             is_idempotent,
             in_flight: if is_idempotent { options.in_flight } else { 1 },
             large_every: options.large_every,
+            // Without acknowledgements the only answer to it is that the connection ends.
+            forged_every: if acks == 0 { 0 } else { options.forged_every },
             topic: (options.partitions, options.replication_factor, options.min_insync),
             connection: KafkaConnection::new(),
             leader: None,
@@ -138,6 +144,10 @@ impl Producer {
         if context.healing || self.outstanding.len() >= self.in_flight {
             return;
         }
+        if self.forged_every > 0 && context.random.below(self.forged_every) == 0 {
+            let batch = forged(context.random, timestamp(context));
+            self.ask_to_append(context, batch, Some(Asked::Forge));
+        }
         let count = 1 + context.random.below(3);
         let is_large = self.large_every > 0 && context.random.below(self.large_every) == 0;
         let batch = Batch { first: self.next_value, count, sequence: self.next_sequence, is_large };
@@ -151,8 +161,7 @@ impl Producer {
     }
 
     fn send(&mut self, context: &mut Context<'_>, batch: Batch) {
-        let timestamp = i64::try_from(context.now_us / 1000).unwrap_or(0) + 1_700_000_000_000;
-        let mut builder = Builder::new(timestamp);
+        let mut builder = Builder::new(timestamp(context));
         if let Some((id, epoch)) = self.producer {
             builder = builder.producer(id, epoch, batch.sequence);
         }
@@ -163,10 +172,13 @@ impl Producer {
             }
             builder.push(None, Some(text.as_bytes()));
         }
-        let data = PartitionProduceData {
-            index: self.partition,
-            records: Some(Records(vec![builder.finish().freeze()])),
-        };
+        // Without acknowledgements there is no answer.
+        let what = (self.acks != 0).then_some(Asked::Produce(batch.first));
+        self.ask_to_append(context, builder.finish().freeze(), what);
+    }
+
+    fn ask_to_append(&mut self, context: &mut Context<'_>, batch: Bytes, what: Option<Asked>) {
+        let data = PartitionProduceData { index: self.partition, records: Some(Records(vec![batch])) };
         let request = ProduceRequest {
             transactional_id: None,
             acks: self.acks,
@@ -177,8 +189,6 @@ impl Producer {
                 ..TopicProduceData::default()
             }],
         };
-        // Without acknowledgements there is no answer.
-        let what = (self.acks != 0).then_some(Asked::Produce(batch.first));
         self.connection.ask(context, 0, PRODUCE_VERSION, what, |e| request.encode(e, PRODUCE_VERSION));
     }
 
@@ -211,6 +221,15 @@ impl Producer {
                 }
             }
             Asked::Produce(first) => self.produced(context, first, answer),
+            Asked::Forge => {
+                let error = error_of(&mut answer);
+                assert_ne!(
+                    error,
+                    ErrorCode::NONE,
+                    "K12: a forged batch is taken by the leader of {}",
+                    self.partition
+                );
+            }
         }
     }
 
@@ -278,4 +297,15 @@ impl Producer {
             self.leader = None;
         }
     }
+}
+
+/// The time of a record that is made now, milliseconds.
+fn timestamp(context: &Context<'_>) -> i64 {
+    i64::try_from(context.now_us / 1000).unwrap_or(0) + 1_700_000_000_000
+}
+
+/// What a produce request was answered.
+fn error_of(answer: &mut Decoder) -> ErrorCode {
+    let response = ProduceResponse::decode(answer, PRODUCE_VERSION).expect("a readable answer");
+    ErrorCode(response.responses[0].partition_responses[0].error_code)
 }
