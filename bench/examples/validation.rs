@@ -10,6 +10,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 use rustix::time::{ClockId, clock_gettime};
 use streamkeeper_base::Random;
 use streamkeeper_base::batch::BATCH_CRC_START;
+use streamkeeper_base::limits::INFLATED_BYTES_MAX;
 use streamkeeper_wire::record::{Builder, Compression, Packing, Rules, Timestamps, Validator};
 
 #[global_allocator]
@@ -18,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const CODECS: [Compression; 5] =
     [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
 const NOW_MS: i64 = 1_700_000_000_000;
-const ROUND: Duration = Duration::from_millis(400);
+const ROUND: Duration = Duration::from_millis(100);
 const ROUNDS: usize = 5;
 
 #[allow(clippy::print_stdout, reason = "a program for people")]
@@ -52,6 +53,25 @@ fn main() {
             }
         }
     }
+    bombs();
+}
+
+/// The longest that one batch can hold its thread up: all bytes are the same, and as many as are looked at.
+#[allow(clippy::print_stdout, reason = "a program for people")]
+fn bombs() {
+    let value = vec![0; usize::try_from(INFLATED_BYTES_MAX).unwrap_or(0) - 1000];
+    let mut builder = Builder::new(NOW_MS);
+    builder.push(None, Some(&value));
+    let plain = builder.finish().freeze();
+    for codec in [Compression::Gzip, Compression::Lz4, Compression::Zstd] {
+        let packed = packed(&plain, codec);
+        let rules = Rules { batch_bytes_max: usize::MAX, ..Rules::default() };
+        let start = cpu_time();
+        let accepted = Validator::default().validate(&packed, &rules, 9, NOW_MS);
+        let seconds = (cpu_time() - start).as_secs_f64();
+        assert!(accepted.is_ok());
+        println!("{}: {} bytes that become {} take {seconds:.3} s", codec.name(), packed.len(), plain.len());
+    }
 }
 
 /// Values of words that repeat as in logs or JSON.
@@ -72,7 +92,7 @@ fn batch(value_bytes: usize, records: usize) -> Bytes {
 fn packed(plain: &Bytes, codec: Compression) -> Bytes {
     let packing = Some(Packing::default_of(codec));
     let timestamps = Timestamps::CreateTime { before_max_ms: i64::MAX, after_max_ms: i64::MAX };
-    let rules = Rules { packing, timestamps, ..Rules::default() };
+    let rules = Rules { packing, timestamps, batch_bytes_max: usize::MAX, ..Rules::default() };
     let accepted = Validator::default().validate(plain, &rules, 9, NOW_MS);
     accepted.unwrap_or_else(|refusal| panic!("{}", refusal.message)).batch
 }

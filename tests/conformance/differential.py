@@ -440,7 +440,7 @@ def bad_batches(r):
     r.run("get-offsets", "--topic", "battered|compacted|" + "|".join(BATTERED).replace(".", "[.]"))
     for topic in BATTERED:
         segment = str(r.target.segment(topic, 0))
-        r.run("dump-log", "--files", segment, clean=heads, server=None)
+        r.run("dump-log", "--files", segment, "--print-data-log", clean=heads, server=None)
     for codec, levels in {"gzip": (-2, 0, 10), "lz4": (0, 18), "zstd": (-131073, 23)}.items():
         for level in levels:
             config = ("--config", f"compression.{codec}.level={level}")
@@ -460,7 +460,8 @@ BATTERED = {
 
 
 def heads(lines):
-    """Of each batch what its head says, but for what follows from times and from how well a codec packs."""
+    """Of each batch what its head says, but for what follows from times and from how well a codec packs; and its records, which shows
+    that Java's codecs read what was packed anew."""
     lines = [re.sub(r"Dumping \S*/", "Dumping ", line) for line in lines]
     return [re.sub(r"((?:Time|Epoch|position|size|crc): )\d+", r"\1X", line) for line in lines]
 
