@@ -41,6 +41,8 @@ pub const INFLATED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub const PRODUCER_BATCHES_MAX: usize = 5;
 /// A replica behind for longer leaves the ISR (`replica.lag.time.max.ms`).
 pub const REPLICA_LAG_MAX: Duration = Duration::from_secs(1);
+/// A snapshot of a partition's producers is taken at the next checkpoint or stop when an opening would have to read more of its log, bytes.
+pub const PRODUCER_SNAPSHOT_BYTES: u64 = 1024 * 1024;
 /// Producer ids handed to an agent at once.
 pub const PRODUCER_ID_BLOCK: i64 = 1000;
 /// Longest topic name in characters (Kafka).

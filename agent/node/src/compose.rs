@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use streamkeeper_base::limits::{CHECKPOINT_BYTES, DISK_RESERVE_BYTES, SNAPSHOT_EVERY_TXNS};
+use streamkeeper_base::limits::{
+    CHECKPOINT_BYTES, DISK_RESERVE_BYTES, PRODUCER_SNAPSHOT_BYTES, SNAPSHOT_EVERY_TXNS,
+};
 use streamkeeper_base::{Address, ClusterId, Incarnation, MemberId};
 use streamkeeper_member::broker::{Broker, BrokerConfig, replay};
 use streamkeeper_member::coordination::Coordination;
@@ -281,6 +283,7 @@ fn broker_config(config: &AgentConfig, incarnation: Incarnation) -> BrokerConfig
         settings: config.broker.clone(),
         checkpoint_bytes: CHECKPOINT_BYTES,
         reserve_bytes: DISK_RESERVE_BYTES,
+        snapshot_bytes: PRODUCER_SNAPSHOT_BYTES,
         seed: uuid::Uuid::new_v4().as_u128() as u64,
     }
 }

@@ -5,9 +5,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use bytes::{BufMut, Bytes, BytesMut};
 use streamkeeper_base::batch::BatchHeader;
+use streamkeeper_base::codec::{Get, Malformed, put_list};
 use streamkeeper_base::limits::PRODUCER_BATCHES_MAX;
 use streamkeeper_base::{Offset, ProducerEpoch, ProducerId};
+
+/// The version of a state's bytes.
+const VERSION: u8 = 1;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Producer {
@@ -77,9 +82,41 @@ impl Producers {
         }
     }
 
-    /// The log was cut: what was recorded above is rebuilt by the owner from the log.
-    pub fn clear(&mut self) {
-        self.0.clear();
+    /// The state as bytes, to be kept beside the log: equal states give equal bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        out.put_u8(VERSION);
+        put_list(&mut out, self.0.iter(), |out, (id, producer)| {
+            out.put_i64(id.0);
+            out.put_i16(producer.epoch.0);
+            out.put_i64(producer.last_timestamp);
+            put_list(out, producer.batches.iter(), |out, (first, last, offset)| {
+                out.put_i32(*first);
+                out.put_i32(*last);
+                out.put_i64(offset.0);
+            });
+        });
+        out.to_vec()
+    }
+
+    /// Reads what [`Producers::encode`] wrote.
+    ///
+    /// # Errors
+    /// Anything else: the state is then rebuilt from the log.
+    pub fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+        let mut get = Get(bytes);
+        if get.u8()? != VERSION {
+            return Err(Malformed);
+        }
+        let batch = |get: &mut Get| Ok((get.i32()?, get.i32()?, Offset(get.i64()?)));
+        let producers = get.list(|get| {
+            let id = ProducerId(get.i64()?);
+            let epoch = ProducerEpoch(i16::from_be_bytes(get.array()?));
+            let last_timestamp = get.i64()?;
+            Ok((id, Producer { epoch, last_timestamp, batches: get.list(batch)?.into() }))
+        })?;
+        get.end()?;
+        Ok(Self(producers.into_iter().collect()))
     }
 
     /// How many producers are known.
@@ -102,6 +139,19 @@ fn next_sequence(last: i32) -> i32 {
 mod tests {
     use super::*;
     use crate::tests::header;
+
+    #[test]
+    fn a_state_comes_back_from_its_bytes() {
+        let mut producers = Producers::default();
+        for i in 0..20 {
+            producers.record(&header(i64::from(i) * 2, 2, 7 + i64::from(i % 3), (i / 9) as i16, i * 2));
+        }
+        let bytes = producers.encode();
+        assert_eq!(Producers::decode(bytes.clone().into()), Ok(producers));
+        for cut in 0..bytes.len() {
+            assert!(Producers::decode(bytes[..cut].to_vec().into()).is_err(), "{cut}");
+        }
+    }
 
     #[test]
     fn the_rules_of_sequences() {

@@ -263,7 +263,7 @@ mod tests {
     fn a_snapshot_that_finds_no_room_takes_none_and_changes_nothing() {
         let disk = SimulatedDisk::new(1);
         put(&disk, 1).expect("room");
-        for free in 0..60 {
+        for free in 0..400 {
             disk.set_free_bytes(Some(free));
             if put(&disk, 2).is_ok() {
                 assert!(free > 40, "{free} bytes are not enough");

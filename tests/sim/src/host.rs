@@ -124,6 +124,7 @@ impl Host {
             settings: BTreeMap::from([("offsets.topic.num.partitions".to_owned(), "1".to_owned())]),
             checkpoint_bytes: options.checkpoint_bytes,
             reserve_bytes: RESERVE_BYTES,
+            snapshot_bytes: options.checkpoint_bytes.min(20_000) / 20,
             seed: seed ^ 1,
         };
         self.process = Some(Process {

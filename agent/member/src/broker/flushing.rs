@@ -92,7 +92,12 @@ impl Broker {
     /// Flushes a partition and writes its log's checkpoint, both in the background, unless a flush is under way: then after it.
     fn flush_for_checkpoint(&mut self, tp: TopicPartition) {
         let Some(replica) = self.replicas.get_mut(&tp).filter(|r| r.flushing.is_none()) else { return };
-        let Some((files, point)) = replica.log.begin_checkpoint() else { return };
+        let snapshot = replica.due_snapshot(self.config.snapshot_bytes);
+        let is_taken = snapshot.is_some();
+        let Some((files, point)) = replica.log.begin_checkpoint(snapshot) else { return };
+        if is_taken {
+            replica.unsnapped_bytes = 0;
+        }
         replica.dirty = false;
         self.sync_files(tp, files, point);
         if let Some(checkpoint) = &mut self.releasing {
@@ -166,6 +171,7 @@ impl Broker {
             {
                 replica.log.close()?;
             }
+            replica.save_snapshot(self.config.snapshot_bytes)?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod acceptance;
 mod coordinators;
 mod flushing;
 mod holdings;
+mod producers;
 mod replay;
 mod replicas;
 mod reporting;
@@ -61,6 +62,8 @@ pub struct BrokerConfig {
     pub checkpoint_bytes: u64,
     /// Bytes that are held on the disk, to be let go when it is full.
     pub reserve_bytes: u64,
+    /// A snapshot of a partition's producers is taken when an opening would have to read more of its log than that, bytes.
+    pub snapshot_bytes: u64,
     /// For topic ids.
     pub seed: u64,
 }
@@ -84,6 +87,8 @@ pub(crate) struct Replica {
     pub(crate) partition: Partition,
     pub(crate) log: PartitionLog,
     pub(crate) producers: Producers,
+    /// Bytes of the log that no snapshot of the producers stands for: what the next opening reads.
+    pub(crate) unsnapped_bytes: u64,
     /// A flush of its files under way, with its token.
     pub(crate) flushing: Option<(u64, FlushPoint)>,
     /// The end of the last batches that are in no write-ahead log: only a flush of the files makes them durable.

@@ -10,9 +10,10 @@ use streamkeeper_base::codec::Get;
 use streamkeeper_base::limits::WAL_INLINE_BATCH_BYTES_MAX;
 use streamkeeper_base::{LeaderEpoch, MemberId, Offset, PartitionId, TopicId, TopicPartition};
 use streamkeeper_controller::{ClusterImage, Command, Settings, Topic, topic_value};
-use streamkeeper_replica::{Action, Assignment, Event, LogView, Message, Partition, Producers};
+use streamkeeper_replica::{Action, Assignment, Event, LogView, Message, Partition};
 use streamkeeper_storage::partition_log::{LogConfig, LogError, PartitionLog, Trust};
 
+use super::producers::rebuild_producers;
 use super::{Broker, InWal, Logged, RecoveredLog, Replica, acceptance};
 use crate::io::{Link, Output};
 use crate::kafka::pending::PendingCommand;
@@ -136,12 +137,21 @@ impl Broker {
         for follower in self.followers.clone() {
             partition.handle(self.clocks.now, Event::FollowerUp(follower), &View(&log), &mut actions);
         }
-        let producers = rebuild_producers(&log);
+        let (producers, unsnapped_bytes) = rebuild_producers(&log);
         // A killed process leaves a tail in the page cache that no flush covers.
         let behind = durable < log.end();
         let (flushing, flush_to) = (None, Offset::ZERO);
-        let replica =
-            Replica { partition, log, producers, flushing, flush_to, dirty, rules, adding: Vec::new() };
+        let replica = Replica {
+            partition,
+            log,
+            producers,
+            unsnapped_bytes,
+            flushing,
+            flush_to,
+            dirty,
+            rules,
+            adding: Vec::new(),
+        };
         self.replicas.insert(tp, replica);
         if behind {
             self.flush_segment(tp);
@@ -192,6 +202,7 @@ impl Broker {
         let end = replica.log.end();
         for (_, header) in batch::headers(batches).take_while(|(_, header)| header.end() <= end) {
             replica.producers.record(&header);
+            replica.unsnapped_bytes += header.size as u64;
         }
         replica.dirty |= end > from;
         if let Err(error) = appended {
@@ -326,7 +337,7 @@ impl Broker {
             replica.log.truncate(to)?;
         }
         replica.flush_to = replica.flush_to.min(to);
-        replica.producers = rebuild_producers(&replica.log);
+        (replica.producers, replica.unsnapped_bytes) = rebuild_producers(&replica.log);
         let mut payload = BytesMut::from(&prefix(tp)[..]);
         payload.put_i64(to.0);
         payload.put_u8(u8::from(restart));
@@ -408,26 +419,4 @@ fn log_config(topic: &Topic, settings: &Settings) -> LogConfig {
 
 fn is_compacted(topic: &Topic, settings: &Settings) -> bool {
     !topic_value(&topic.configs, settings, "cleanup.policy").split(',').any(|p| p.trim() == "delete")
-}
-
-/// Producer state follows from the log (rule 31): heads of all batches, in order.
-fn rebuild_producers(log: &PartitionLog) -> Producers {
-    const WALK_BYTES: usize = 4 * 1024 * 1024;
-    let mut producers = Producers::default();
-    let mut from = log.log_start();
-    while from < log.end() {
-        let Ok(chunk) = log.read(from, log.end(), WALK_BYTES) else { break };
-        let mut next = from;
-        for piece in &chunk.pieces {
-            for (_, header) in batch::headers(piece) {
-                producers.record(&header);
-                next = header.end();
-            }
-        }
-        if next == from {
-            break;
-        }
-        from = next;
-    }
-    producers
 }

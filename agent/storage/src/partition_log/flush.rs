@@ -48,8 +48,14 @@ impl PartitionLog {
     /// As [`PartitionLog::begin_flush`], but the last of the files writes down what the others made durable, as
     /// [`PartitionLog::save_checkpoint`] does: for a checkpoint that its owner does not wait for. Files must be flushed in order.
     /// [`PartitionLog::checkpoint_result`] tells how it went. `None` while a flush is in flight.
-    pub fn begin_checkpoint(&mut self) -> Option<(Vec<Arc<dyn DiskFile>>, FlushPoint)> {
+    ///
+    /// `producers`: their state after all records up to the end, to be kept beside the segments.
+    pub fn begin_checkpoint(
+        &mut self,
+        producers: Option<Vec<u8>>,
+    ) -> Option<(Vec<Arc<dyn DiskFile>>, FlushPoint)> {
         let (mut files, point) = self.begin()?;
+        files.extend(producers.map(|state| self.snapshots.pending(point.end, state)));
         let mut checkpoint = self.next_checkpoint(point.end);
         checkpoint.durable = point.end;
         checkpoint.sealed = self.sealed.max(point.sealed);
@@ -106,6 +112,15 @@ impl PartitionLog {
         let mut checkpoint = self.next_checkpoint(end);
         checkpoint.closed = Some(size);
         self.durable_file.write(&checkpoint).map_err(|error| self.io(error))
+    }
+
+    /// Keeps the producers' state after all records, which are flushed, beside the segments. A full disk does without.
+    ///
+    /// # Errors
+    /// As the disk.
+    pub fn save_producers(&self, state: &[u8]) -> Result<(), LogError> {
+        let pending = self.snapshots.pending(self.end(), state.to_vec());
+        pending.sync_data().map_err(|error| self.io(error))
     }
 
     fn flush_all(&mut self) -> io::Result<()> {

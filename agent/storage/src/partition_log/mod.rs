@@ -107,6 +107,7 @@ pub struct PartitionLog {
     /// What the disk says, or will once a flush in flight is done.
     checkpoint: Checkpoint,
     durable_file: Arc<DurableCheckpoint>,
+    snapshots: Arc<ProducerSnapshots>,
     settled: Option<LeaderEpoch>,
     boot: Option<Boot>,
     /// Where each leader epoch begins, ascending in both.
@@ -378,6 +379,7 @@ impl PartitionLog {
 
     fn remove_files(&self) -> io::Result<()> {
         self.durable_file.delete();
+        self.snapshots.void();
         let gone = self.dir.with_added_extension(GONE);
         if self.disk.exists(&gone) {
             self.disk.remove_dir_all(&gone)?;
@@ -390,8 +392,8 @@ impl PartitionLog {
     }
 
     /// The snapshots of producer state that stand beside the segments.
-    pub fn producer_snapshots(&self) -> ProducerSnapshots {
-        ProducerSnapshots::new(self.disk.clone(), &self.dir)
+    pub fn producer_snapshots(&self) -> &ProducerSnapshots {
+        &self.snapshots
     }
 
     fn active(&mut self) -> &mut Segment {

@@ -13,7 +13,7 @@ use streamkeeper_base::{LeaderEpoch, Offset};
 
 use super::checkpoint::{Checkpoint, DurableCheckpoint};
 use super::segment::{self, Check, Segment};
-use super::{Boot, Flushing, LogConfig, LogError, PartitionLog, Trust, note_epoch};
+use super::{Boot, Flushing, LogConfig, LogError, PartitionLog, ProducerSnapshots, Trust, note_epoch};
 use crate::disk::{Disk, create_dir_durable};
 
 pub(super) fn open(
@@ -45,6 +45,7 @@ pub(super) fn open(
     let epochs = checkpoint.epochs.iter().filter(|(_, start)| is_kept(*start)).copied().collect();
     let mut log = PartitionLog {
         durable_file: DurableCheckpoint::new(disk.clone(), dir, checkpoint.generation),
+        snapshots: Arc::new(ProducerSnapshots::new(disk.clone(), dir)),
         disk,
         dir: dir.to_owned(),
         config,
@@ -67,6 +68,7 @@ pub(super) fn open(
         Trust::Nothing | Trust::Boot(_) => log.checkpoint.end.min(log.sealed),
     };
     repair(&mut log, &bases, found.is_cut, known_to).map_err(io)?;
+    log.snapshots.cut(log.end()).map_err(io)?;
     if found.is_cut || trust == Trust::Nothing {
         settle(&mut log, trust).map_err(io)?;
     } else if !is_marked {

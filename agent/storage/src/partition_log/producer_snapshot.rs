@@ -1,28 +1,64 @@
 //! `<offset>.snapshot`: the producers' state at an offset, opaque here, so that it need not be rebuilt from
 //! the first record.
 //!
-//! Must not know: what the state is. A snapshot that does not read back is skipped: the log has everything.
-//! Read first: [`ProducerSnapshots`].
+//! A snapshot is written after the records that it stands for were flushed, and goes, durably, before others take their place: what a
+//! power cut leaves is true of the log that it leaves. Must not know: what the state is. A snapshot that does not read back is
+//! skipped: the log has everything. Read first: [`ProducerSnapshots`].
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use streamkeeper_base::Offset;
 
 use crate::crc32c;
-use crate::disk::{Disk, read_file, replace_file};
+use crate::disk::{Disk, DiskFile, is_full, read_file, replace_file};
+
+/// Snapshots of a log that stay: the newest, and the one before it in case the newest rots.
+const KEPT: usize = 2;
 
 /// The snapshots of one log.
 pub struct ProducerSnapshots {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    /// Counts cuts of the log: a snapshot that is written in the background and was begun before one is void.
+    cuts: Mutex<u64>,
 }
 
 impl ProducerSnapshots {
     pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path) -> Self {
-        Self { disk, dir: dir.to_owned() }
+        Self { disk, dir: dir.to_owned(), cuts: Mutex::new(0) }
+    }
+
+    fn cuts(&self) -> MutexGuard<'_, u64> {
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A snapshot to be written among the files of a flush, behind those that hold the records.
+    pub(super) fn pending(self: &Arc<Self>, at: Offset, state: Vec<u8>) -> Arc<dyn DiskFile> {
+        Arc::new(Pending { cuts: *self.cuts(), snapshots: self.clone(), at, state })
+    }
+
+    /// The log ends at an offset, and other records may follow: what stood for more goes before they do.
+    pub(super) fn cut(&self, to: Offset) -> io::Result<()> {
+        let mut cuts = self.cuts();
+        *cuts += 1;
+        self.remove_above(to)
+    }
+
+    /// The log is deleted: nothing is written beside it any more.
+    pub(super) fn void(&self) {
+        *self.cuts() += 1;
+    }
+
+    fn remove_above(&self, to: Offset) -> io::Result<()> {
+        let above: Vec<Offset> = self.offsets()?.into_iter().filter(|offset| *offset > to).collect();
+        if above.is_empty() {
+            return Ok(());
+        }
+        above.into_iter().try_for_each(|offset| self.disk.remove_file(&self.path(offset)))?;
+        self.disk.sync_dir(&self.dir)
     }
 
     /// Saves the state after all records below an offset; durable when this returns.
@@ -76,5 +112,44 @@ impl ProducerSnapshots {
         let mut offsets: Vec<Offset> = self.disk.list(&self.dir)?.into_iter().filter_map(offset_of).collect();
         offsets.sort();
         Ok(offsets)
+    }
+}
+
+/// See [`ProducerSnapshots::pending`].
+struct Pending {
+    snapshots: Arc<ProducerSnapshots>,
+    cuts: u64,
+    at: Offset,
+    state: Vec<u8>,
+}
+
+impl DiskFile for Pending {
+    fn read_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let cuts = self.snapshots.cuts();
+        if *cuts != self.cuts {
+            return Ok(());
+        }
+        let saved = self.snapshots.save(self.at, &self.state);
+        match saved.and_then(|()| self.snapshots.prune(Offset(i64::MAX), KEPT)) {
+            // Without it the next opening reads more.
+            Err(error) if is_full(&error) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn set_len(&self, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }

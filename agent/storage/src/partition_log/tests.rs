@@ -1,6 +1,7 @@
 //! The log against a model: appends, cuts, rolls, restarts, crashes at any operation, rot.
 
 mod full;
+mod snapshots;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -127,7 +128,7 @@ impl Pair {
                 self.log.restart_at(Offset(random.below(end.0 as u64 * 2 + 1) as i64))?;
             }
             7..10 => flush(&mut self.log)?,
-            10..12 if self.checkpoint.is_none() => self.checkpoint = self.log.begin_checkpoint(),
+            10..12 if self.checkpoint.is_none() => self.checkpoint = self.log.begin_checkpoint(None),
             12..14 => self.finish_checkpoint()?,
             _ => {
                 let mut bytes = Vec::new();
@@ -225,7 +226,7 @@ fn a_crash_in_the_middle_of_any_operation_is_survived() {
 fn a_checkpoint_that_comes_after_a_cut_is_not_written() {
     let disk = SimulatedDisk::new(1);
     let mut log = filled(&disk, 40);
-    let (files, point) = log.begin_checkpoint().expect("nothing is in flight");
+    let (files, point) = log.begin_checkpoint(None).expect("nothing is in flight");
     log.truncate(Offset(7)).expect("a good disk");
     files.iter().for_each(|file| file.sync_data().expect("a good disk"));
     assert_eq!(log.finish_flush(point).get(), Offset(0), "what was flushed is not what is there");
@@ -234,7 +235,7 @@ fn a_checkpoint_that_comes_after_a_cut_is_not_written() {
     assert_eq!(open(&disk, Trust::Nothing).end(), Offset(7));
 
     let mut log = open(&disk, Trust::PageCache);
-    let (files, _) = log.begin_checkpoint().expect("nothing is in flight");
+    let (files, _) = log.begin_checkpoint(None).expect("nothing is in flight");
     log.delete().expect("a good disk");
     files.iter().for_each(|file| file.sync_data().expect("a log that is gone is no error"));
     assert!(!disk.exists(dir()));
@@ -244,8 +245,8 @@ fn a_checkpoint_that_comes_after_a_cut_is_not_written() {
 fn a_checkpoint_in_the_background_is_a_checkpoint() {
     let disk = SimulatedDisk::new(1);
     let mut log = filled(&disk, 20);
-    let (files, point) = log.begin_checkpoint().expect("nothing is in flight");
-    assert!(log.begin_checkpoint().is_none(), "one at a time");
+    let (files, point) = log.begin_checkpoint(None).expect("nothing is in flight");
+    assert!(log.begin_checkpoint(None).is_none(), "one at a time");
     log.append(&batch_at(20, 1, 0, 939, 0)).expect("a good disk");
     files.iter().for_each(|file| file.sync_data().expect("a good disk"));
     assert_eq!(log.finish_flush(point).get(), Offset(20));
@@ -539,26 +540,6 @@ fn a_settled_term_stays_with_the_log_over_cuts_and_restarts() {
     assert_eq!(log.settled(), Some(LeaderEpoch(3)));
     log.restart_at(Offset(9)).expect("a good disk");
     assert_eq!(open(&disk, Trust::PageCache).settled(), Some(LeaderEpoch(3)));
-}
-
-#[test]
-fn producer_snapshots_are_kept_beside_the_segments() {
-    let disk = SimulatedDisk::new(1);
-    let log = filled(&disk, 5);
-    let snapshots = log.producer_snapshots();
-    for (at, state) in [(1, &b"one"[..]), (3, b"three"), (5, b"five")] {
-        snapshots.save(Offset(at), state).expect("a good disk");
-    }
-    let load = |at| snapshots.load(Offset(at)).expect("a good disk").map(|(o, s)| (o.0, s.to_vec()));
-    assert_eq!(
-        (load(0), load(4), load(9)),
-        (None, Some((3, b"three".to_vec())), Some((5, b"five".to_vec())))
-    );
-    disk.flip_bit(&dir().join("00000000000000000003.snapshot"), 1, 1);
-    assert_eq!(load(4), Some((1, b"one".to_vec())), "a damaged one is skipped");
-    snapshots.prune(Offset(4), 1).expect("a good disk");
-    assert_eq!((load(9), load(2)), (None, None), "only the damaged one is left");
-    assert_eq!(open(&disk, Trust::PageCache).end(), Offset(5));
 }
 
 #[test]

@@ -40,6 +40,7 @@ impl PartitionLog {
         // epochs of records that others replaced.
         self.change(cut, |log| log.checkpoint_durable_at(to))?;
         self.flushing.truncations += 1;
+        self.snapshots.cut(to)?;
         while self.segments.len() > 1
             && let Some(last) = self.segments.pop_back_if(|last| last.base >= to)
         {
@@ -83,6 +84,8 @@ impl PartitionLog {
         self.change(restart, |log| log.checkpoint_durable_at(offset))?;
         self.flushing = Flushing { truncations: self.flushing.truncations + 1, ..Flushing::default() };
         self.drop_tail();
+        // Nothing of what was there counts, wherever it stood.
+        self.snapshots.cut(Offset(-1))?;
         while let Some(segment) = self.segments.pop_back() {
             segment::remove(&*self.disk, &self.dir, segment.base)?;
         }
