@@ -40,10 +40,10 @@ def packed(codec, count, records):
 
 
 def put(batch, *changes, crc=True):
-    """The batch with fields changed: (offset, struct format, value); its CRC made right again unless told otherwise."""
+    """The batch with fields changed: (offset, struct format, values); its CRC made right again unless told otherwise."""
     changed = bytearray(batch)
-    for at, form, value in changes:
-        struct.pack_into(form, changed, at, value)
+    for at, form, *values in changes:
+        struct.pack_into(form, changed, at, *values)
     if crc:
         struct.pack_into(">I", changed, CRC, calc_crc32c(bytes(changed[ATTRIBUTES:])))
     return bytes(changed)

@@ -433,6 +433,9 @@ def bad_batches(r):
         cases[f"{topic}: ten seconds old"] = (topic, 0, 8, -1, batches.good(timestamp=old))
         cases[f"{topic}: hours old"] = (topic, 0, 8, -1, batches.good(codec=1, timestamp=stamped))
         cases[f"{topic}: time type of the log"] = (topic, 0, 8, -1, log_time)
+    of_a_producer = batches.put(batches.good(timestamp=now), (batches.PRODUCER, ">q", 900_004), (batches.EPOCH, ">hi", 0, 0))
+    for time_of in ("first", "second"):
+        cases[f"stamped: of a producer, the {time_of} time"] = ("stamped", 0, 8, -1, of_a_producer)
     cases["no such topic"] = ("nobody", 0, 8, -1, batches.good())
     cases["no such partition"] = ("battered", 9, 8, -1, batches.good())
     for what, case in cases.items():
@@ -463,7 +466,7 @@ def heads(lines):
     """Of each batch what its head says, but for what follows from times and from how well a codec packs; and its records, which shows
     that Java's codecs read what was packed anew."""
     lines = [re.sub(r"Dumping \S*/", "Dumping ", line) for line in lines]
-    return [re.sub(r"((?:Time|Epoch|position|size|crc): )\d+", r"\1X", line) for line in lines]
+    return [re.sub(r"((?:Time|LeaderEpoch|position|size|crc): )\d+", r"\1X", line) for line in lines]
 
 
 SCENARIOS = [topics, configs, config_types, offsets, groups, api_versions, dump_log, bad_batches]

@@ -6,6 +6,8 @@ import uuid
 from confluent_kafka import Consumer, ConsumerGroupState, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+import batches
+
 TOPIC = "orders"
 
 
@@ -97,3 +99,11 @@ def test_commits_keep_metadata_and_groups_are_described_and_deleted(cluster):
     assert [(p.offset, p.metadata or "") for p in found] == [(7, "where I was"), (-1001, "")]
     admin.delete_consumer_groups([group])[group].result(10)
     assert group not in {g.group_id for g in admin.list_consumer_groups().result(10).valid}
+
+
+def test_clients_write_no_commits_by_themselves(cluster):
+    """What stands in __consumer_offsets is believed: only coordinators write it (INVALID_TOPIC_EXCEPTION)."""
+    one = consumer(cluster, f"group-{uuid.uuid4()}")
+    one.commit(offsets=[TopicPartition(TOPIC, 0, 0)], asynchronous=False)
+    one.close()
+    assert batches.produce(cluster.kafka.split(","), "__consumer_offsets", 0, 8, -1, batches.good()) == "17"
