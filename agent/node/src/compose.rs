@@ -21,7 +21,7 @@ use streamkeeper_member::io::{ClientFrame, Clocks, ConnectionId, Input, Link, Ou
 use streamkeeper_member::message::{FromCoordination, ToCoordination};
 use streamkeeper_member::open::{OpenConfig, Opened, open};
 use streamkeeper_member::record::Owner;
-use streamkeeper_storage::disk::{Disk, RealDisk, boot_id};
+use streamkeeper_storage::disk::{DirectoryLock, Disk, RealDisk, boot_id, lock_directory};
 use streamkeeper_storage::wal::WalOptions;
 use streamkeeper_wire::kafka;
 use tokio::net::TcpListener;
@@ -99,6 +99,7 @@ pub fn run(config: &AgentConfig, with_parent: bool) -> Result<()> {
     let listeners = Listeners::bind(config, own)?;
     let clock = Clock::start();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let _held = take_directory(&config.data_dir)?;
     let opened = open(&disk, &config.data_dir, &open_config(config, own)?, clock.read().now)?;
     opened.notes.iter().for_each(|note| tracing::warn!("{note}"));
     let clean_stop = opened.clean_stop();
@@ -107,6 +108,21 @@ pub fn run(config: &AgentConfig, with_parent: bool) -> Result<()> {
         clean_stop.write(&*disk, &config.data_dir).context("noting the clean stop")?;
     }
     result
+}
+
+/// Takes a data directory for this process alone, made where it is missing: two members on one disk would void what each acknowledged.
+///
+/// # Errors
+/// It cannot be made or written, or another process has it.
+pub(crate) fn take_directory(data: &Path) -> Result<DirectoryLock> {
+    let shown = data.display();
+    let unusable =
+        || format!("{shown}: the data directory cannot be written; make it writable, or use another");
+    std::fs::create_dir_all(data).with_context(unusable)?;
+    let held = lock_directory(data).with_context(unusable)?;
+    held.ok_or_else(|| {
+        anyhow!("{shown}: another process works on this data directory; stop it, or use another directory")
+    })
 }
 
 struct Listeners {

@@ -14,7 +14,7 @@ use streamkeeper_storage::disk::{Disk, RealDisk, boot_id};
 use streamkeeper_storage::wal::WalOptions;
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::compose::{bind, completions, spawn_stopper};
+use crate::compose::{bind, completions, spawn_stopper, take_directory};
 use crate::coordination_thread::CoordinationThread;
 use crate::shell::clock::Clock;
 use crate::shell::commit;
@@ -35,6 +35,7 @@ pub fn run(cfg: &ZooCfg) -> Result<()> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let places = Places::of(cfg);
     places.check(&*disk)?;
+    let _held = take_directory(&places.data)?;
     let opened = open(&disk, &places.data, &open_config(cfg, &places)?, clock.read().now)?;
     opened.notes.iter().for_each(|note| tracing::warn!("{note}"));
     let stop = Arc::new(std::sync::Mutex::new(opened.clean_stop()));
