@@ -30,6 +30,9 @@ pub struct OffsetAndMetadata {
     pub timestamp: i64,
     /// The topic it was committed for; zero where an older record does not say.
     pub topic_id: TopicId,
+    /// When it expires, milliseconds since 1970, if its client said so (`retention_time_ms` of OffsetCommit 2 to 4); else the retention of
+    /// all offsets counts.
+    pub expires: Option<i64>,
 }
 
 /// An offset that is in the log, and by which append: what the log holds last is what counts.
@@ -219,7 +222,7 @@ impl Coordinator {
             let (Some(group), committing) = (self.groups.get(&name), self.committing(&name)) else {
                 continue;
             };
-            let mut keys = expired(group, horizon);
+            let mut keys = expired(group, self.wall_ms, horizon);
             keys.retain(|key| !committing.contains(key));
             let is_bare = group.state == State::Empty
                 && group.promised.is_empty()
@@ -236,8 +239,8 @@ impl Coordinator {
     }
 }
 
-/// Offsets that nobody used since `horizon`, wall-clock milliseconds.
-fn expired(group: &Group, horizon: i64) -> BTreeSet<PartitionKey> {
+/// Offsets that nobody used since `horizon`, or whose client wanted them kept until `now` at most, wall-clock milliseconds.
+fn expired(group: &Group, now: i64, horizon: i64) -> BTreeSet<PartitionKey> {
     let subscribed = match group.state {
         State::Empty => Some(BTreeSet::new()),
         State::Stable => group.subscribed_topics(),
@@ -245,7 +248,11 @@ fn expired(group: &Group, horizon: i64) -> BTreeSet<PartitionKey> {
     };
     let Some(subscribed) = subscribed else { return BTreeSet::new() };
     let emptied = if group.state == State::Empty { group.empty_since_ms } else { i64::MIN };
-    let is_old = |value: &OffsetAndMetadata| value.timestamp.max(emptied) <= horizon;
+    // A time of its own counts as before KIP-211, whenever the group emptied (Kafka's OffsetExpirationConditionImpl).
+    let is_old = |value: &OffsetAndMetadata| match value.expires {
+        Some(expires) => expires <= now,
+        None => value.timestamp.max(emptied) <= horizon,
+    };
     let of = |(key, stored): (&PartitionKey, &Stored)| {
         (is_old(&stored.value) && !subscribed.contains(&key.0)).then(|| key.clone())
     };

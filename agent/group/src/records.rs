@@ -101,9 +101,18 @@ pub fn decode_key(mut bytes: Bytes) -> Option<Key> {
     }
 }
 
-/// A committed offset as bytes. Version 4 is flexible: it names the topic's id, so that an offset never outlives its topic.
+/// A committed offset as bytes. Version 4 is flexible: it names the topic's id, so that an offset never outlives its topic. Only version 1
+/// has a time of expiry.
 pub fn encode_offset(value: &OffsetAndMetadata) -> Bytes {
     let mut out = BytesMut::new();
+    if let Some(expires) = value.expires {
+        out.put_i16(1);
+        out.put_i64(value.offset);
+        put_text(&mut out, Some(&value.metadata));
+        out.put_i64(value.timestamp);
+        out.put_i64(expires);
+        return out.freeze();
+    }
     out.put_i16(4);
     out.put_i64(value.offset);
     out.put_i32(value.leader_epoch);
@@ -139,12 +148,13 @@ pub fn decode_offset(mut bytes: Bytes) -> Option<OffsetAndMetadata> {
             metadata,
             timestamp,
             topic_id: get_topic_id(input)?,
+            expires: None,
         });
     }
     let metadata = get_text(input)??;
-    // Version 1 has an expiry time after these, which KIP-211 made void.
     let timestamp = get_i64(input)?;
-    Some(OffsetAndMetadata { offset, leader_epoch, metadata, timestamp, topic_id: TopicId::ZERO })
+    let expires = if version == 1 { Some(get_i64(input)?).filter(|at| *at >= 0) } else { None };
+    Some(OffsetAndMetadata { offset, leader_epoch, metadata, timestamp, topic_id: TopicId::ZERO, expires })
 }
 
 /// The tagged fields of an offset: the topic's id, and what newer brokers may add.

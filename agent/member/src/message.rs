@@ -19,6 +19,12 @@ pub enum ToCoordination {
         /// What is wanted.
         command: Command,
     },
+    /// Whether what this member knows is current; answered by [`FromCoordination::Answered`] with the same token, behind every image that
+    /// was committed before this was asked.
+    Confirm {
+        /// Chosen by the asker.
+        token: u64,
+    },
     /// Something from outside; answered likewise.
     Change {
         /// Chosen by the asker.

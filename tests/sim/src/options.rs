@@ -35,6 +35,8 @@ pub struct Options {
     pub forged_every: u64,
     /// Consumers.
     pub consumers: u64,
+    /// Consumers name no leader epoch, as clients from before KIP-320 do.
+    pub without_epochs: bool,
     /// ZooKeeper clients.
     pub zookeeper_clients: u64,
     /// Clients that commit group offsets.
@@ -146,6 +148,7 @@ impl Options {
             checkpoint_bytes: pick(r, &[2_000, 20_000, 24 << 20]),
             wal_file_bytes: pick(r, &[64 << 10, 256 << 10]),
             clock_drift: r.percent(30),
+            without_epochs: r.percent(30),
         }
     }
 }

@@ -57,6 +57,30 @@ fn offsets_without_members_expire_by_their_commit() {
     assert_eq!(replayed(&log).fetch("s", None), c.fetch("s", None));
 }
 
+#[test] // OffsetCommit 2 to 4: retention_time_ms
+fn offsets_with_a_time_of_their_own_expire_by_it() {
+    let (mut c, mut log) = (coordinator(), Vec::new());
+    for (number, topic, expires) in
+        [(1, "short", Some(600_000)), (2, "long", Some(9_000_000)), (3, "as all", None)]
+    {
+        let mut commit = simple("s", topic, 500_000);
+        commit.offsets[0].2.expires = expires;
+        c.commit(number, commit);
+    }
+    settle(&mut c, &mut log);
+    let mut successor = replayed(&log);
+    for c in [&mut c, &mut successor] {
+        let mut left = |wall_ms| -> Vec<String> {
+            wall(c, &mut log, wall_ms);
+            c.fetch("s", None).expect("loaded").into_iter().map(|(topic, ..)| topic).collect()
+        };
+        assert_eq!(left(599_999), ["as all", "long", "short"]);
+        assert_eq!(left(600_000), ["as all", "long"]);
+        assert_eq!(left(8_999_999), ["long"], "longer than all others are kept");
+        assert_eq!(left(9_000_000), Vec::<String>::new());
+    }
+}
+
 #[test] // KIP-211, last part
 fn a_stable_group_loses_what_it_does_not_subscribe_to() {
     let (mut c, mut log) = (coordinator(), Vec::new());

@@ -171,6 +171,7 @@ fn commit(generation: i32, member: &str, offset: i64, metadata: &str) -> Commit 
         metadata: metadata.into(),
         timestamp: 9,
         topic_id: TopicId::ZERO,
+        expires: None,
     };
     Commit {
         group: "g".into(),

@@ -29,8 +29,14 @@ const ID: TopicId = TopicId([7; 16]);
 
 #[test] // OffsetCommitValue version 4 and GroupMetadataValue version 3
 fn values_are_kafkas_byte_for_byte() {
-    let offset =
-        OffsetAndMetadata { offset: 5, leader_epoch: 4, metadata: "m".into(), timestamp: 9, topic_id: ID };
+    let offset = OffsetAndMetadata {
+        offset: 5,
+        leader_epoch: 4,
+        metadata: "m".into(),
+        timestamp: 9,
+        topic_id: ID,
+        expires: None,
+    };
     let bytes = encode_offset(&offset);
     let head = b"\0\x04\0\0\0\0\0\0\0\x05\0\0\0\x04\x02m\0\0\0\0\0\0\0\x09";
     assert_eq!(bytes[..], [&head[..], b"\x01\0\x10", &[7; 16]].concat());
@@ -58,7 +64,9 @@ fn older_versions_are_read_and_newer_ones_skipped() {
         metadata: "m".into(),
         timestamp: 9,
         topic_id: TopicId::ZERO,
+        expires: Some(10),
     };
+    assert_eq!(encode_offset(&offset), old, "only version 1 has a time of expiry");
     assert_eq!(decode_offset(old), Some(offset));
     let member = b"\0\x01m\0\x01c\0\x02/h\0\0\0\x08\0\0\0\x01s\0\0\0\x01a";
     let old = [&b"\0\0\0\x08consumer\0\0\0\x03\0\x05range\0\x01m\0\0\0\x01"[..], member].concat();
@@ -76,8 +84,14 @@ fn damaged_records_are_errors_and_cost_nothing() {
         records::encode_key(&Key::Group("g".into())),
         records::encode_key(&Key::Offset { group: "g".into(), topic: "t".into(), partition: 0 }),
     ];
-    let offset =
-        OffsetAndMetadata { offset: 5, leader_epoch: 4, metadata: "m".into(), timestamp: 9, topic_id: ID };
+    let offset = OffsetAndMetadata {
+        offset: 5,
+        leader_epoch: 4,
+        metadata: "m".into(),
+        timestamp: 9,
+        topic_id: ID,
+        expires: None,
+    };
     for value in [encode_group(&group()), encode_offset(&offset)] {
         for _ in 0..2000 {
             let mut bytes = value.to_vec();

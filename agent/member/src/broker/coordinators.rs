@@ -65,6 +65,21 @@ impl Broker {
         self.coordinators.insert(partition, coordinator);
     }
 
+    /// True while this member leads a partition of `__consumer_offsets` whose groups it has not read: it waits until its high watermark
+    /// is proved.
+    pub(crate) fn is_coordinator_loading(&self) -> bool {
+        let Some(topic) = self.image.topics.get(OFFSETS_TOPIC) else { return false };
+        let of_topic = self.replicas.range(
+            TopicPartition { topic: topic.id, partition: PartitionId(0) }..=TopicPartition {
+                topic: topic.id,
+                partition: PartitionId(i32::MAX),
+            },
+        );
+        of_topic
+            .filter(|(_, replica)| replica.partition.leads())
+            .any(|(tp, _)| !self.coordinators.contains_key(&tp.partition))
+    }
+
     pub(super) fn coordinator_lost(&mut self, tp: TopicPartition) {
         let Some(partition) = self.offsets_partition(tp) else { return };
         if let Some(mut coordinator) = self.coordinators.remove(&partition) {

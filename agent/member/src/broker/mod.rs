@@ -8,6 +8,7 @@ mod coordinators;
 mod flushing;
 mod holdings;
 mod producers;
+mod proving;
 mod replay;
 mod replicas;
 mod reporting;
@@ -40,6 +41,7 @@ use streamkeeper_wire::kafka::generated::delete_groups_response::DeleteGroupsRes
 use streamkeeper_wire::record::{Rules, Validator};
 
 use flushing::Checkpoint;
+use proving::Proof;
 use replay::RecoveredLog;
 pub use replay::{RecoveredLogs, replay};
 use space::Space;
@@ -163,6 +165,7 @@ pub struct Broker {
     held: Holdings,
     throttle: Throttle,
     space: Space,
+    proof: Proof,
     /// Partitions of this member that nobody leads, and when the controller is told again what is there of them.
     leaderless: BTreeSet<TopicPartition>,
     report_at: Instant,
@@ -212,6 +215,7 @@ impl Broker {
             held: Holdings::default(),
             throttle: Throttle::default(),
             space: Space::new(now),
+            proof: Proof::default(),
             leaderless: BTreeSet::new(),
             report_at: now,
             out: Vec::new(),
@@ -286,6 +290,7 @@ impl Broker {
     fn answered(&mut self, token: u64, answer: Answer) {
         match self.commands.remove(&token) {
             Some(PendingCommand::Isr(tp, number)) => self.proposal_answered(tp, number, &answer),
+            Some(PendingCommand::Proof { asked, waiting }) => self.proof_came(asked, waiting, &answer),
             Some(pending) => self.command_answered(pending, answer),
             None => {}
         }

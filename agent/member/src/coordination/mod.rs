@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use streamkeeper_base::{Address, DiskId, Durable, Incarnation, Instant, MemberId, SessionId, Zxid};
-use streamkeeper_controller::{Answer, ClusterImage, CommandError, decode_answer};
+use streamkeeper_controller::{Answer, ClusterImage, CommandError, Outcome, decode_answer};
 use streamkeeper_tree::{Tree, Watches, cluster_id};
 use streamkeeper_zab as zab;
 use streamkeeper_zab::{Action, Event, Membership, RoleName, SnapshotMeta};
@@ -264,6 +264,9 @@ impl Coordination {
                 let pending = Pending::Asked { token, asker: Asker::Broker };
                 self.ask(pending, Request::Command(bytes.freeze()));
             }
+            ToCoordination::Confirm { token } => {
+                self.ask(Pending::Asked { token, asker: Asker::Broker }, Request::Sync);
+            }
             ToCoordination::Change { token, guard, change } => {
                 let pending = Pending::Asked { token, asker: Asker::Control };
                 self.ask(pending, Request::Change { guard, change });
@@ -350,9 +353,9 @@ impl Coordination {
             Some(Pending::Asked { token, asker }) => {
                 let answer = match response {
                     Response::Answered { answer, .. } => decode_answer(answer).unwrap_or_else(|_| lost()),
+                    Response::Synced { .. } => Ok(Outcome::Done),
                     Response::Rejected { .. }
                     | Response::Reattached { .. }
-                    | Response::Synced { .. }
                     | Response::Surveyed { .. }
                     | Response::Lost => lost(),
                 };

@@ -7,6 +7,7 @@ use streamkeeper_wire::kafka::generated::create_partitions_response::CreateParti
 use streamkeeper_wire::kafka::generated::create_topics_response::CreateTopicsResponse;
 use streamkeeper_wire::kafka::generated::delete_topics_response::DeleteTopicsResponse;
 use streamkeeper_wire::kafka::generated::fetch_request::FetchRequest;
+use streamkeeper_wire::kafka::generated::offset_fetch_request::OffsetFetchRequest;
 use streamkeeper_wire::kafka::generated::produce_response::ProduceResponse;
 
 use super::client::Exchange;
@@ -44,6 +45,11 @@ pub(crate) enum PendingCommand {
     Report,
     /// Whether this member's disk is full; told again while the image does not say it.
     Space,
+    /// A proof that what this member knows is current, and the request that waits for it.
+    Proof {
+        asked: Instant,
+        waiting: Option<Box<(Exchange, OffsetFetchRequest)>>,
+    },
     /// A block of producer ids; these clients wait for one.
     ProducerIds(Exchange),
     /// The making of a topic that nobody waits for.

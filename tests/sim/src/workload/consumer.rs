@@ -35,10 +35,12 @@ pub(crate) struct Consumer {
     leader: Option<MemberId>,
     connection: KafkaConnection<Asked>,
     turns: u32,
+    /// It names no leader epoch.
+    without_epochs: bool,
 }
 
 impl Consumer {
-    pub(crate) fn new(first: i32, partitions: i32) -> Self {
+    pub(crate) fn new(first: i32, partitions: i32, without_epochs: bool) -> Self {
         Self {
             partition: first,
             partitions,
@@ -47,6 +49,7 @@ impl Consumer {
             leader: None,
             connection: KafkaConnection::new(),
             turns: 0,
+            without_epochs,
         }
     }
 
@@ -96,10 +99,11 @@ impl Consumer {
         // After the heal it catches up in large steps.
         let choice = if context.healing { 2 } else { context.random.below(3) };
         let max = [1, 200, 1 << 20][usize::try_from(choice).unwrap_or(0)];
+        let term = self.terms.get(&self.partition).copied().unwrap_or(-1);
         let part = FetchPartition {
             partition: self.partition,
             fetch_offset: self.position(),
-            current_leader_epoch: self.terms.get(&self.partition).copied().unwrap_or(-1),
+            current_leader_epoch: if self.without_epochs { -1 } else { term },
             partition_max_bytes: max,
             ..FetchPartition::default()
         };
@@ -122,7 +126,8 @@ impl Consumer {
         for (what, answer) in self.connection.answers(context.now_us, bytes) {
             match what {
                 Asked::Metadata => {
-                    let known = self.terms.get(&self.partition).copied().unwrap_or(-1);
+                    let known = self.terms.get(&self.partition).filter(|_| !self.without_epochs);
+                    let known = known.copied().unwrap_or(-1);
                     let found = leader_of(answer, self.partition).filter(|(_, term)| *term >= known);
                     self.leader = found.map(|(leader, _)| leader);
                     self.terms.extend(found.map(|(_, term)| (self.partition, term)));

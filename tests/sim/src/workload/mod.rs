@@ -143,7 +143,7 @@ impl Workload {
         }
         for number in 0..options.consumers {
             let first = if number == 0 { 0 } else { partition(random) };
-            actors.push(Actor::Consumer(Consumer::new(first, options.partitions)));
+            actors.push(Actor::Consumer(Consumer::new(first, options.partitions, options.without_epochs)));
         }
         for number in 0..options.committers {
             actors.push(Actor::Committer(OffsetCommitter::new(number)));

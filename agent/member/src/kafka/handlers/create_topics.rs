@@ -204,6 +204,7 @@ impl Broker {
             PendingCommand::AutoCreate
             | PendingCommand::Isr(..)
             | PendingCommand::Report
+            | PendingCommand::Proof { .. }
             | PendingCommand::Space => return,
             PendingCommand::CreateTopic { batch, index, configs } => (batch, index, configs),
             PendingCommand::DeleteTopic { batch, index }

@@ -130,6 +130,11 @@ impl Broker {
             data.diverging_epoch = diverging;
             return Ok(data);
         }
+        if from > replica.log.end() && part.current_leader_epoch < 0 && !self.is_proven() {
+            // The reader may have it from a leader that this member has not heard of: that one is to be asked.
+            self.ask_for_proof();
+            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        }
         if from < replica.log.log_start() || from > replica.log.end() {
             return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
         }

@@ -247,6 +247,13 @@ impl Broker {
     }
 
     pub(crate) fn list_groups(&mut self, exchange: &Exchange, request: &ListGroupsRequest) {
+        let version = exchange.version;
+        if self.is_coordinator_loading() {
+            // Without the groups that are not read yet the list would be a lie (rule 43).
+            let error_code = streamkeeper_wire::kafka::ErrorCode::COORDINATOR_LOAD_IN_PROGRESS.0;
+            let response = ListGroupsResponse { error_code, ..ListGroupsResponse::default() };
+            return self.reply(exchange, |e| response.encode(e, version));
+        }
         let wanted = |list: &[String], value: &str| {
             list.is_empty() || list.iter().any(|w| w.eq_ignore_ascii_case(value))
         };
@@ -263,7 +270,6 @@ impl Broker {
             })
             .collect();
         let response = ListGroupsResponse { groups, ..ListGroupsResponse::default() };
-        let version = exchange.version;
         self.reply(exchange, |e| response.encode(e, version));
     }
 

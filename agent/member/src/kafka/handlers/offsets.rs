@@ -88,6 +88,9 @@ impl Broker {
     pub(crate) fn offset_commit(&mut self, exchange: &Exchange, request: OffsetCommitRequest) {
         let mut response = OffsetCommitResponse::default();
         let mut offsets = Vec::new();
+        // Versions 2 to 4 may say how long the offsets are kept; -1 leaves it to the broker.
+        let kept = Some(request.retention_time_ms).filter(|ms| *ms >= 0);
+        let expires = kept.map(|ms| self.clocks.wall.0.saturating_add(ms));
         for topic in request.topics {
             let named = self.image.topic_by_id(TopicId(topic.topic_id)).map(|t| t.name.clone());
             let name = if exchange.version >= 10 { named.unwrap_or_default() } else { topic.name.clone() };
@@ -109,6 +112,7 @@ impl Broker {
                         metadata: part.committed_metadata.unwrap_or_default(),
                         timestamp: self.clocks.wall.0,
                         topic_id: tp.topic,
+                        expires,
                     };
                     offsets.push((name.clone(), part.partition_index, value));
                 } else {
@@ -134,7 +138,22 @@ impl Broker {
         self.commit_offsets(exchange, commit, response);
     }
 
+    /// A coordinator that was deposed and has not heard it would give old offsets (rule 43).
     pub(crate) fn offset_fetch(&mut self, exchange: &Exchange, request: OffsetFetchRequest) {
+        if self.coordinators.is_empty() || self.is_proven() {
+            self.answer_offset_fetch(exchange, request, true);
+        } else {
+            self.prove_for(exchange.clone(), request);
+        }
+    }
+
+    /// The committed offsets; or, of a member that cannot prove that it is still the coordinator, that it is none.
+    pub(crate) fn answer_offset_fetch(
+        &mut self,
+        exchange: &Exchange,
+        request: OffsetFetchRequest,
+        is_proven: bool,
+    ) {
         let mut response = OffsetFetchResponse::default();
         let version = exchange.version;
         if version < 8 {
@@ -144,7 +163,7 @@ impl Broker {
                 };
                 topics.iter().flat_map(of).collect::<Vec<_>>()
             });
-            match self.committed(&request.group_id, wanted.as_deref()) {
+            match self.committed_if(is_proven, &request.group_id, wanted.as_deref()) {
                 Ok(found) => response.topics = by_topic(found),
                 Err(error) => {
                     response.error_code = error;
@@ -174,13 +193,22 @@ impl Broker {
                 }
                 keys
             });
-            match self.committed(&group.group_id, wanted.as_deref()) {
+            match self.committed_if(is_proven, &group.group_id, wanted.as_deref()) {
                 Ok(found) => answered.topics = self.by_topic_and_id(found, &ids),
                 Err(error) => answered.error_code = error,
             }
             response.groups.push(answered);
         }
         self.reply(exchange, |e| response.encode(e, version));
+    }
+
+    fn committed_if(
+        &mut self,
+        is_proven: bool,
+        group: &str,
+        wanted: Option<&[(String, i32)]>,
+    ) -> Result<Vec<Committed>, i16> {
+        if is_proven { self.committed(group, wanted) } else { Err(ErrorCode::NOT_COORDINATOR.0) }
     }
 
     fn by_topic_and_id(
