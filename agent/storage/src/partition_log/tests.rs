@@ -1,6 +1,7 @@
 //! The log against a model: appends, cuts, rolls, restarts, crashes at any operation, rot.
 
 mod full;
+mod log_start;
 mod snapshots;
 
 use std::path::{Path, PathBuf};
