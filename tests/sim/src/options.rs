@@ -115,14 +115,14 @@ impl Options {
             cordon: 0,
             reassign: 0,
             membership: 0,
-            full: some(r, 40, 10),
+            full: 0,
         };
         if voters > 1 {
             faults.cordon = some(r, 25, 3);
             faults.reassign = some(r, 40, 8);
             faults.membership = some(r, 30, 4);
         }
-        Self {
+        let mut options = Self {
             seed,
             voters,
             joiners,
@@ -149,7 +149,10 @@ impl Options {
             wal_file_bytes: pick(r, &[64 << 10, 256 << 10]),
             clock_drift: r.percent(30),
             without_epochs: r.percent(30),
-        }
+        };
+        // Drawn last, so that the rest of what a seed means stays.
+        options.faults.full = some(r, 30, 8);
+        options
     }
 }
 
