@@ -123,6 +123,9 @@ fn blocker(world: &World) -> Option<String> {
             if log.is_none_or(|(p, log)| log.end() < committed || p.high_watermark() < committed) {
                 return Some(format!("{id} lags in {}-{}", topic.name, tp.partition));
             }
+            if log.is_some_and(|(p, _)| p.progress().durable < committed) {
+                return Some(format!("{id} does not flush {}-{}", topic.name, tp.partition));
+            }
         }
     }
     let waiting = world.workload.waiting(&world.checkers.history);

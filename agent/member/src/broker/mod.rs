@@ -135,6 +135,8 @@ pub struct Broker {
     boot: Boot,
     /// The image knows this disk.
     is_registered: bool,
+    /// The image named this member among those that live: from then on it answers clients.
+    pub(crate) is_serving: bool,
     pub(crate) clients: BTreeMap<ConnectionId, KafkaClient>,
     /// Followers that this member's links reach.
     pub(crate) followers: BTreeSet<MemberId>,
@@ -188,6 +190,7 @@ impl Broker {
             voided: recovered.voided,
             boot: recovered.boot,
             is_registered: false,
+            is_serving: false,
             clients: BTreeMap::new(),
             followers: BTreeSet::new(),
             next_ticket: Ticket(recovered.records + 1),

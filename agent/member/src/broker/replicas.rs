@@ -61,6 +61,7 @@ impl Broker {
         let known = image.members.get(&own).map(|member| member.incarnation);
         if known == Some(self.config.incarnation) {
             self.is_registered = true;
+            self.is_serving |= image.members.get(&own).is_some_and(|member| member.live);
         } else if self.is_registered && known.is_some() {
             let reason = format!(
                 "member {own} is registered with another data directory now; stop the other process that runs as member {own}"
@@ -140,7 +141,8 @@ impl Broker {
         let (producers, unsnapped_bytes) = rebuild_producers(&log);
         // A killed process leaves a tail in the page cache that no flush covers.
         let behind = durable < log.end();
-        let (flushing, flush_to) = (None, Offset::ZERO);
+        // All of it is to be flushed: a cut meanwhile voids the flush that begins now, and another one must follow.
+        let (flushing, flush_to) = (None, if behind { log.end() } else { Offset::ZERO });
         let replica = Replica {
             partition,
             log,

@@ -48,9 +48,12 @@ pub(crate) struct Exchange {
 impl Broker {
     /// True if another request of this client may be handed in now. A driver asks before each, and reads no more from the client
     /// while it is false, so that memory does not follow what one client asks for.
+    ///
+    /// Nothing is answered before the image of the cluster is there and names this member, as Apache Kafka's broker processes no request
+    /// before it has caught up and is unfenced: librdkafka drops every broker that an early, empty Metadata response leaves out, for good.
     pub fn takes(&self, connection: ConnectionId) -> bool {
         let under = |c: &KafkaClient| c.slots.len() < UNDER_WAY_MAX && c.parked < PARKED_MAX;
-        self.clients.get(&connection).is_none_or(under)
+        self.is_serving && self.clients.get(&connection).is_none_or(under)
     }
 
     pub(crate) fn client_frame(&mut self, connection: ConnectionId, frame: ClientFrame) {

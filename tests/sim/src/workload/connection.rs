@@ -128,6 +128,8 @@ impl<T: Copy> KafkaConnection<T> {
 /// Who leads a partition and in which term, as a metadata answer says.
 pub(crate) fn leader_of(mut answer: Decoder, partition: i32) -> Option<(MemberId, i32)> {
     let response = MetadataResponse::decode(&mut answer, METADATA_VERSION).expect("a readable answer");
+    // librdkafka forgets every broker that is left out, and with the last one how to ask again.
+    assert!(!response.brokers.is_empty(), "liveness: a member names no broker at all");
     let topic = response.topics.first()?;
     let found = topic.partitions.iter().find(|p| p.partition_index == partition)?;
     (found.leader_id >= 0).then_some((MemberId(found.leader_id), found.leader_epoch))

@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::{Bytes, BytesMut};
+use streamkeeper_base::MemberId;
 use streamkeeper_member::io::{ClientFrame, ConnectionId, Input};
 use streamkeeper_member::record::Owner;
 use streamkeeper_wire::{jute, kafka};
@@ -86,15 +87,32 @@ impl World {
         feed!(self, member, machine, Input::Opened { connection, remote });
     }
 
+    /// What had to wait for the machines of a member, if it need not any more.
+    pub(super) fn feed_held(&mut self, member: MemberId) {
+        let held = |c: &ClientConnection| c.member == member && c.server_open && !c.buffer.is_empty();
+        let ids: Vec<u64> =
+            self.clients.connections.iter().filter(|(_, c)| held(c)).map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.server_bytes(id, &Bytes::new()));
+    }
+
+    fn takes(&self, member: MemberId, machine: Owner, id: u64) -> bool {
+        let Some(process) = &self.host(member).process else { return false };
+        match machine {
+            Owner::Broker => process.broker.takes(ConnectionId(id)),
+            Owner::Coordination => process.coordination.takes(ConnectionId(id)),
+        }
+    }
+
     pub(super) fn server_bytes(&mut self, id: u64, bytes: &Bytes) {
         let Some(connection) = self.clients.connections.get_mut(&id) else { return };
         connection.buffer.extend_from_slice(bytes);
         loop {
             let Some(connection) = self.clients.connections.get_mut(&id) else { return };
             let (member, life, machine) = (connection.member, connection.life, connection.machine);
-            if !connection.server_open {
+            if !connection.server_open || !self.takes(member, machine, id) {
                 return;
             }
+            let Some(connection) = self.clients.connections.get_mut(&id) else { return };
             let frame = match machine {
                 Owner::Broker => {
                     kafka::frame::decode(&mut connection.buffer).map(|f| f.map(ClientFrame::Frame)).ok()

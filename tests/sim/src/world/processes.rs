@@ -119,6 +119,7 @@ impl World {
         self.dial(member, life);
         self.feed_coordination(member, Input::Tick);
         self.feed_broker(member, Input::Tick);
+        self.feed_held(member);
         let next = self.host(member).true_us(TICK_US);
         self.after(next, Event::Tick { member, life });
     }
