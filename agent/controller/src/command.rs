@@ -85,6 +85,8 @@ pub enum Command {
         partition_epoch: PartitionEpoch,
         /// The new ISR.
         isr: Vec<MemberId>,
+        /// The states of the disks of those that join it, as the leader knows them.
+        joins: Vec<(MemberId, Incarnation)>,
         /// Everything acknowledged before the state it saw is on the disk of each member of the ISR, and everything since was
         /// acknowledged by the rules of that state.
         flushed: bool,
@@ -208,13 +210,17 @@ impl Command {
                     put_option(out, value.as_deref(), put_text);
                 });
             }
-            Self::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr, flushed } => {
+            Self::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr, joins, flushed } => {
                 out.put_u8(10);
                 put_tp(out, *tp);
                 out.put_i32(leader.0);
                 out.put_i32(leader_epoch.0);
                 out.put_i32(partition_epoch.0);
                 put_ids(out, isr);
+                put_list(out, joins.iter(), |out, (id, incarnation)| {
+                    out.put_i32(id.0);
+                    out.put_slice(&incarnation.0);
+                });
                 out.put_u8(u8::from(*flushed));
             }
             Self::AllocateProducerIds => out.put_u8(11),
@@ -273,6 +279,7 @@ impl Command {
                 leader_epoch: LeaderEpoch(get.i32()?),
                 partition_epoch: PartitionEpoch(get.i32()?),
                 isr: get_ids(get)?,
+                joins: get.list(|g| Ok((MemberId(g.i32()?), Incarnation(g.array()?))))?,
                 flushed: get.bool()?,
             },
             11 => Self::AllocateProducerIds,

@@ -2,11 +2,11 @@
 //!
 //! Read first: [`Partition::needed_insync`], [`Partition::wants_flush`].
 
-use streamkeeper_base::{LeaderEpoch, MemberId, PartitionEpoch};
+use streamkeeper_base::{Incarnation, LeaderEpoch, MemberId, PartitionEpoch};
 
 use crate::command::CommandError;
 use crate::election::{candidate, elect, shrink};
-use crate::image::{ClusterImage, Partition};
+use crate::image::{ClusterImage, Member, Partition};
 
 const FENCED_LEADER_EPOCH: i16 = 74;
 const INVALID_UPDATE_VERSION: i16 = 95;
@@ -58,10 +58,12 @@ pub(crate) struct Proposal<'a> {
     pub(crate) leader_epoch: LeaderEpoch,
     pub(crate) partition_epoch: PartitionEpoch,
     pub(crate) isr: &'a [MemberId],
+    /// The states of the disks of those that join, as the leader knows them.
+    pub(crate) joins: &'a [(MemberId, Incarnation)],
     pub(crate) flushed: bool,
 }
 
-/// A leader's proposal (KIP-497): fenced by its term and by the state it saw.
+/// A leader's proposal (KIP-497): fenced by its term, by the state it saw, and by the states of the disks that it speaks of (KIP-903).
 pub(crate) fn propose_isr(
     image: &ClusterImage,
     partition: &Partition,
@@ -77,7 +79,8 @@ pub(crate) fn propose_isr(
     }
     let joins = isr.iter().filter(|id| !partition.isr.contains(id));
     for id in joins {
-        if !partition.replicas.contains(id) || !image.members.get(id).is_some_and(|m| m.live) {
+        let is_same = |m: &Member| m.live && proposal.joins.contains(&(*id, m.incarnation));
+        if !partition.replicas.contains(id) || !image.members.get(id).is_some_and(is_same) {
             return Err(CommandError::new(INELIGIBLE_REPLICA, format!("member {id} cannot join the ISR")));
         }
     }

@@ -56,10 +56,10 @@ impl ClusterImage {
                 self.create_partitions(topic, *total, assignment.as_deref())
             }
             Command::AlterConfigs { topic, changes } => self.alter_configs(topic, changes),
-            Command::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr, flushed } => {
+            Command::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr, joins, flushed } => {
                 let (leader, leader_epoch) = (*leader, *leader_epoch);
                 let (partition_epoch, flushed) = (*partition_epoch, *flushed);
-                let proposal = Proposal { leader, leader_epoch, partition_epoch, isr, flushed };
+                let proposal = Proposal { leader, leader_epoch, partition_epoch, isr, joins, flushed };
                 done(self.propose_isr(*tp, &proposal)?)
             }
             Command::ReportLogs { member, incarnation, logs } => {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use streamkeeper_base::{Durable, Instant, MemberId, WallMillis};
+use streamkeeper_base::{Durable, Incarnation, Instant, MemberId, WallMillis};
 use streamkeeper_storage::disk::DiskFile;
 
 /// A client's connection, unique for the life of one machine; never reused.
@@ -79,6 +79,8 @@ pub enum Input<M> {
     LinkUp {
         /// The peer.
         peer: MemberId,
+        /// The state of its disk, as it said when it greeted.
+        incarnation: Incarnation,
         /// Which link.
         link: Link,
     },

@@ -432,13 +432,15 @@ impl BrokerThread {
 
 /// Runs the replication links that peers dialled.
 async fn run_accepted(mut accepted: UnboundedReceiver<Accepted>, inbox: Inbox) {
-    while let Some((stream, peer, link, rest)) = accepted.recv().await {
+    while let Some((stream, peer, rest)) = accepted.recv().await {
         let inbox = inbox.clone();
         match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => {
-                tokio::task::spawn_local(async move { link::run(stream, rest, peer, link, &inbox).await });
+                tokio::task::spawn_local(async move { link::run(stream, rest, peer, &inbox).await });
             }
-            Err(error) => tracing::warn!(%peer, %error, "a replication link cannot be taken over"),
+            Err(error) => {
+                tracing::warn!(peer = %peer.member, %error, "a replication link cannot be taken over")
+            }
         }
     }
 }

@@ -28,14 +28,14 @@ use crate::shell::client::{Decoder, Patience, Protocol, serve};
 use crate::shell::clock::Clock;
 use crate::shell::commit::CommitHandle;
 use crate::shell::hub::{Hub, Inbox, Remote};
-use crate::shell::link::{self, Identity, Linked, Peers};
+use crate::shell::link::{self, Identity, Linked, Peer, Peers};
 
 /// What the coordination thread's hub is sent.
 pub(crate) type ToHub = UnboundedSender<Remote<ToCoordination>>;
 /// What the broker thread's hub is sent.
 pub(crate) type ToBrokerHub = UnboundedSender<Remote<FromCoordination>>;
 /// A replication link that a peer dialled, on its way to the broker thread.
-pub(crate) type Accepted = (std::net::TcpStream, MemberId, Link, BytesMut);
+pub(crate) type Accepted = (std::net::TcpStream, Peer, BytesMut);
 
 /// The coordination thread before it runs.
 pub(crate) struct CoordinationThread {
@@ -246,14 +246,14 @@ async fn accept_peers(
                 let linked = linked.clone();
                 tokio::task::spawn_local(async move {
                     match link::accept(stream, &identity).await {
-                        Ok((stream, peer, Link::Quorum, rest)) => {
-                            let _linked = linked.with(peer);
-                            link::run(stream, rest, peer, Link::Quorum, &inbox).await;
+                        Ok((stream, peer, rest)) if peer.link == Link::Quorum => {
+                            let _linked = linked.with(peer.member);
+                            link::run(stream, rest, peer, &inbox).await;
                         }
-                        Ok((stream, peer, link, rest)) => {
+                        Ok((stream, peer, rest)) => {
                             if let Ok(stream) = stream.into_std() {
                                 // The broker thread is gone only when the member stops.
-                                let _ = accepted.send((stream, peer, link, rest));
+                                let _ = accepted.send((stream, peer, rest));
                             }
                         }
                         Err(reason) => tracing::warn!(%remote, reason, "a peer's connection is refused"),

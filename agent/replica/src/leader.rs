@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use streamkeeper_base::plant::{Plant, is_planted};
-use streamkeeper_base::{Instant, LeaderEpoch, MemberId, Offset, PartitionEpoch};
+use streamkeeper_base::{Incarnation, Instant, LeaderEpoch, MemberId, Offset, PartitionEpoch};
 
 use crate::high_watermark::{Progress, high_watermark};
 use crate::message::Message;
@@ -26,6 +26,8 @@ pub(crate) struct Follower {
     /// The link is up and its position is known.
     synced: bool,
     linked: bool,
+    /// The state of its disk that this position is of.
+    pub(super) incarnation: Option<Incarnation>,
     greeted: Instant,
     progress: Progress,
     /// The end of what was sent.
@@ -61,12 +63,15 @@ pub(crate) struct Leader {
 #[derive(Clone, Debug)]
 pub(crate) struct Proposed {
     pub(crate) isr: Vec<MemberId>,
+    joins: Vec<(MemberId, Incarnation)>,
     against: PartitionEpoch,
     at: Instant,
     flushed: bool,
     /// The first and the last attempt, and how many were refused.
     attempts: (u64, u64),
     refused: u64,
+    /// An attempt was refused while others have no answer: from now on the ISR as it is is proposed, which voids them.
+    withdrawn: bool,
 }
 
 impl Leader {
@@ -90,7 +95,8 @@ impl Partition {
     }
 
     fn greet(&mut self, id: MemberId) {
-        let linked = self.links.contains(&id);
+        let incarnation = self.links.get(&id).copied();
+        let linked = incarnation.is_some();
         let now = self.now;
         let (leader_epoch, partition_epoch) = (self.assignment.leader_epoch, self.assignment.partition_epoch);
         let Role::Leading(leader) = &mut self.role else { return };
@@ -98,6 +104,7 @@ impl Partition {
         let caught_up = known.map_or(now, |f| f.caught_up);
         let follower = Follower {
             linked,
+            incarnation,
             greeted: now,
             caught_up,
             end_at_last_report: (Offset(i64::MAX), now),
@@ -110,17 +117,15 @@ impl Partition {
         }
     }
 
-    pub(crate) fn follower_up(&mut self, id: MemberId) {
-        if !self.links.contains(&id) {
-            self.links.push(id);
-        }
+    pub(crate) fn follower_up(&mut self, id: MemberId, incarnation: Incarnation) {
+        self.links.insert(id, incarnation);
         if self.assignment.replicas.contains(&id) {
             self.greet(id);
         }
     }
 
     pub(crate) fn follower_down(&mut self, id: MemberId) {
-        self.links.retain(|linked| *linked != id);
+        self.links.remove(&id);
         if let Role::Leading(leader) = &mut self.role
             && let Some(follower) = leader.followers.get_mut(&id)
         {

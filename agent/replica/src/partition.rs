@@ -3,11 +3,12 @@
 //! The log itself is outside: the partition says what to append or cut, and is told the ends. Ordered chain, checked after each
 //! step: `high watermark <= end`, `durable <= end`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use streamkeeper_base::plant::{Plant, is_planted};
-use streamkeeper_base::{Durable, Instant, LeaderEpoch, MemberId, Offset, PartitionEpoch};
+use streamkeeper_base::{Durable, Incarnation, Instant, LeaderEpoch, MemberId, Offset, PartitionEpoch};
 
 use crate::durable_end::DurableEnd;
 use crate::high_watermark::Progress;
@@ -79,8 +80,8 @@ pub enum Event {
         /// What.
         message: Message,
     },
-    /// The replication link to a follower is up.
-    FollowerUp(MemberId),
+    /// The replication link to a follower is up; its disk is in this state.
+    FollowerUp(MemberId, Incarnation),
     /// It is down.
     FollowerDown(MemberId),
     /// The controller decided.
@@ -151,6 +152,8 @@ pub enum Action {
     ProposeIsr {
         /// The new ISR.
         isr: Vec<MemberId>,
+        /// The states of the disks of those that join it.
+        joins: Vec<(MemberId, Incarnation)>,
         /// The term it is proposed in.
         leader_epoch: LeaderEpoch,
         /// The state it is proposed against.
@@ -217,7 +220,7 @@ pub struct Partition {
     pub(crate) log_start: Offset,
     pub(crate) now: Instant,
     pub(crate) lag_max: Duration,
-    pub(crate) links: Vec<MemberId>,
+    pub(crate) links: BTreeMap<MemberId, Incarnation>,
     pub(crate) reported: Progress,
     /// The disk is full.
     pub(crate) full: bool,
@@ -248,7 +251,7 @@ impl Partition {
             now: Instant::ZERO,
             lag_max,
             proposals: 0,
-            links: Vec::new(),
+            links: BTreeMap::new(),
             reported: Progress::default(),
             full: false,
             early: None,
@@ -276,7 +279,7 @@ impl Partition {
             }
             Event::Settled(term) => self.settled(term),
             Event::Received { from, message } => self.received(from, message, log),
-            Event::FollowerUp(member) => self.follower_up(member),
+            Event::FollowerUp(member, incarnation) => self.follower_up(member, incarnation),
             Event::FollowerDown(member) => self.follower_down(member),
             Event::Assigned(assignment) => self.assigned(assignment, log),
             Event::ProposalRefused { number } => self.proposal_refused(number),

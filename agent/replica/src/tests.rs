@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use streamkeeper_base::batch::BatchHeader;
 use streamkeeper_base::{
-    Durable, Instant, LeaderEpoch, MemberId, Offset, PartitionEpoch, ProducerEpoch, ProducerId,
+    Durable, Incarnation, Instant, LeaderEpoch, MemberId, Offset, PartitionEpoch, ProducerEpoch, ProducerId,
 };
 
 use crate::{Action, Assignment, Event, LogView, Message, Partition, ProduceError};
@@ -54,6 +54,8 @@ fn batch(offset: i64) -> Bytes {
     streamkeeper_base::batch::assign(&mut bytes, Offset(offset), LeaderEpoch(1));
     bytes.into()
 }
+
+const DISK: Incarnation = Incarnation([7; 16]);
 
 fn m(id: i32) -> MemberId {
     MemberId(id)
@@ -101,8 +103,8 @@ fn from(id: i32, message: Message) -> Event {
 /// Member 0 leads; both followers are linked and empty.
 fn leader() -> Partition {
     let mut p = partition(0);
-    step(&mut p, 0, Event::FollowerUp(m(1)), 0);
-    step(&mut p, 0, Event::FollowerUp(m(2)), 0);
+    step(&mut p, 0, Event::FollowerUp(m(1), DISK), 0);
+    step(&mut p, 0, Event::FollowerUp(m(2), DISK), 0);
     let out = step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1, 2])), 0);
     assert_eq!(out[0], Action::Role { leads: true });
     assert!(out.contains(&Action::Settle(LeaderEpoch(1))), "{out:?}");
@@ -175,6 +177,7 @@ fn a_lagging_follower_is_proposed_out_and_back_in() {
     let out = step(&mut p, 1050, Event::Tick, 1);
     let proposal = Action::ProposeIsr {
         isr: vec![m(0), m(1)],
+        joins: Vec::new(),
         leader_epoch: LeaderEpoch(1),
         partition_epoch: PartitionEpoch(0),
         flushed: false,
@@ -234,7 +237,7 @@ fn losing_the_lead_answers_who_waits() {
 #[test] // rule 18: a new leader shows nothing before its high watermark is proved
 fn a_new_leader_proves_its_high_watermark() {
     let mut p = Partition::new(m(0), &Log(5), Offset(5), None, Duration::from_secs(1));
-    step(&mut p, 0, Event::FollowerUp(m(1)), 5);
+    step(&mut p, 0, Event::FollowerUp(m(1), DISK), 5);
     step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1])), 5);
     step(&mut p, 0, settled(1), 5);
     assert_eq!(p.visible_end(), None);
@@ -268,7 +271,7 @@ fn a_follower_cuts_first_then_appends_and_reports() {
 #[test] // found by hand: a follower whose image lagged was never greeted again, and fell out of the ISR for good
 fn a_greeting_that_reached_nobody_is_repeated() {
     let mut p = partition(0);
-    step(&mut p, 0, Event::FollowerUp(m(1)), 0);
+    step(&mut p, 0, Event::FollowerUp(m(1), DISK), 0);
     step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1])), 0);
     let hello = Action::Send { to: m(1), message: hello(1, 0) };
     assert!(!step(&mut p, 50, Event::Tick, 0).contains(&hello));
@@ -451,6 +454,28 @@ fn a_refused_member_counts_until_no_attempt_can_succeed_any_more() {
         "the first is unanswered"
     );
     assert_eq!(replies(&step(&mut p, 704, Event::ProposalRefused { number: 1 }, 1)), [(7, Ok(()))]);
+}
+
+#[test] // found by the simulator: the answer to one attempt was lost, and no other could succeed: the disk that it spoke of was gone
+fn a_refused_proposal_is_withdrawn_where_an_answer_is_missing() {
+    let mut p = leader();
+    let mut two = assignment(0, 1, &[0, 1]);
+    two.partition_epoch = PartitionEpoch(1);
+    step(&mut p, 0, Event::Assigned(two.clone()), 0);
+    assert_eq!(proposals(&progress(&mut p, 1, 2, 0, 0, 0)), [(vec![0, 1, 2], false, 1)]);
+    assert_eq!(proposals(&step(&mut p, 700, Event::Tick, 0)), [(vec![0, 1, 2], false, 2)]);
+    produce(&mut p, 7, 0);
+    step(&mut p, 701, Event::Persisted(Durable::flushed(Offset(1))), 1);
+    progress(&mut p, 702, 1, 1, 1, 1);
+    assert_eq!(replies(&step(&mut p, 703, Event::ProposalRefused { number: 2 }, 1)), []);
+    let out = step(&mut p, 1400, Event::Tick, 1);
+    assert_eq!((proposals(&out), replies(&out)), (vec![(vec![0, 1], false, 3)], vec![]));
+    two.partition_epoch = PartitionEpoch(2);
+    assert_eq!(
+        replies(&step(&mut p, 1401, Event::Assigned(two), 1)),
+        [(7, Ok(()))],
+        "the first came too late"
+    );
 }
 
 #[test] // found by the simulator, seed 590: a replica that was removed and added again was taken for one that still had its log

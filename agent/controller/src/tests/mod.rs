@@ -100,21 +100,30 @@ fn of(image: &ClusterImage, name: &str) -> Partition {
     image.topics[name].partitions[0].clone()
 }
 
-fn proposal(tp: TopicPartition, p: &Partition, isr: Vec<MemberId>, flushed: bool) -> Command {
+fn proposal(
+    image: &ClusterImage,
+    tp: TopicPartition,
+    p: &Partition,
+    isr: Vec<MemberId>,
+    flushed: bool,
+) -> Command {
+    let joins = isr.iter().filter_map(|id| image.members.get(id).map(|m| (*id, m.incarnation))).collect();
     let leader = p.leader.expect("led");
     let (leader_epoch, partition_epoch) = (p.leader_epoch, p.partition_epoch);
-    Command::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr, flushed }
+    Command::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr, joins, flushed }
 }
 
 fn propose(image: &mut ClusterImage, name: &str, isr: &[i32]) -> Result<(), CommandError> {
     let p = of(image, name);
-    run(image, proposal(tp(name, 0), &p, isr.iter().map(|id| m(*id)).collect(), false))
+    let proposed = proposal(image, tp(name, 0), &p, isr.iter().map(|id| m(*id)).collect(), false);
+    run(image, proposed)
 }
 
 /// The leader says that everything acknowledged is on the disks of the ISR.
 fn flushed(image: &mut ClusterImage, name: &str) {
     let p = of(image, name);
-    run(image, proposal(tp(name, 0), &p, p.isr.clone(), true)).expect("good");
+    let proposed = proposal(image, tp(name, 0), &p, p.isr.clone(), true);
+    run(image, proposed).expect("good");
 }
 
 #[test]
@@ -237,6 +246,28 @@ fn another_disk_holds_nothing() {
     assert!(!p.isr.contains(&leader) && !p.elr.contains(&leader) && p.leader != Some(leader));
 }
 
+#[test] // KIP-903; found by the simulator: a leader whose link had not broken yet vouched for what a power cut had taken
+fn a_follower_joins_only_with_the_disk_that_the_leader_knows() {
+    let mut image = cluster(3);
+    run(&mut image, topic("t", 1, 3)).expect("good");
+    let leader = of(&image, "t").leader.expect("led");
+    let (follower, other) = ((leader.0 + 1) % 3, (leader.0 + 2) % 3);
+    run(&mut image, unclean(follower, follower as u8, 1, "")).expect("it lost power");
+    let p = of(&image, "t");
+    assert!(!p.isr.contains(&m(follower)));
+    let known = |restarts| {
+        let mut command = proposal(&image, tp("t", 0), &p, (0..3).map(m).collect(), false);
+        if let Command::ProposeIsr { joins, .. } = &mut command {
+            *joins = vec![(m(follower), incarnation(follower as u8, restarts))];
+        }
+        command
+    };
+    let (old, new) = (known(0), known(1));
+    assert_eq!(run(&mut image, old).expect_err("that state of its disk is gone").code, 107);
+    run(&mut image, new).expect("the leader has heard of the new one");
+    assert_eq!(of(&image, "t").isr.len(), 3, "{other} stayed");
+}
+
 #[test] // KIP-497
 fn isr_proposals_are_fenced() {
     let mut image = cluster(3);
@@ -250,6 +281,7 @@ fn isr_proposals_are_fenced() {
         leader_epoch: LeaderEpoch(0),
         partition_epoch: PartitionEpoch(0),
         isr: vec![leader],
+        joins: Vec::new(),
         flushed: false,
     };
     assert_eq!(run(&mut image, old.clone()).expect_err("an old state").code, 95);
@@ -291,7 +323,8 @@ fn settle(image: &mut ClusterImage) -> usize {
             image.partitions().filter(|(_, _, p)| p.is_moving()).map(|(tp, _, p)| (tp, p.clone())).collect();
         for (tp, p) in moving {
             let isr = p.target().filter(|id| image.members[id].live).collect();
-            run(image, proposal(tp, &p, isr, false)).expect("good");
+            let proposed = proposal(image, tp, &p, isr, false);
+            run(image, proposed).expect("good");
         }
     }
     steps

@@ -62,7 +62,8 @@ fn a_member_that_rests_leads_nothing_until_it_starts_again() {
     (0..6).for_each(|p| {
         let partition = image.topics["t"].partitions[p].clone();
         let isr = partition.replicas.clone();
-        run(&mut image, proposal(tp("t", p as i32), &partition, isr, false)).expect("good");
+        let proposed = proposal(&image, tp("t", p as i32), &partition, isr, false);
+        run(&mut image, proposed).expect("good");
     });
     settle(&mut image);
     assert_eq!(leads(&image, m(1)), (2, 0), "its leads come back once it is in sync");

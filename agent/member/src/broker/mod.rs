@@ -139,7 +139,7 @@ pub struct Broker {
     pub(crate) is_serving: bool,
     pub(crate) clients: BTreeMap<ConnectionId, KafkaClient>,
     /// Followers that this member's links reach.
-    pub(crate) followers: BTreeSet<MemberId>,
+    pub(crate) followers: BTreeMap<MemberId, Incarnation>,
     next_ticket: Ticket,
     /// What becomes durable with which ticket.
     in_wal: VecDeque<InWal>,
@@ -192,7 +192,7 @@ impl Broker {
             is_registered: false,
             is_serving: false,
             clients: BTreeMap::new(),
-            followers: BTreeSet::new(),
+            followers: BTreeMap::new(),
             next_ticket: Ticket(recovered.records + 1),
             in_wal: VecDeque::new(),
             flush_tokens: BTreeMap::new(),
@@ -238,8 +238,8 @@ impl Broker {
                 self.clients.remove(&connection);
                 self.fetches.retain(|_, fetch| fetch.connection != connection);
             }
-            Input::LinkUp { peer, link } => self.link_changed(peer, link, true),
-            Input::LinkDown { peer, link } => self.link_changed(peer, link, false),
+            Input::LinkUp { peer, incarnation, link } => self.link_changed(peer, link, Some(incarnation)),
+            Input::LinkDown { peer, link } => self.link_changed(peer, link, None),
             Input::PeerFrame { peer, link, kind, body } => self.peer_frame(peer, link, kind, body),
             Input::Persisted { ticket } => self.persisted(ticket),
             Input::FilesSynced { token } => self.files_synced(token),
@@ -381,18 +381,20 @@ impl Broker {
         }
     }
 
-    fn link_changed(&mut self, peer: MemberId, link: Link, up: bool) {
+    fn link_changed(&mut self, peer: MemberId, link: Link, up: Option<Incarnation>) {
         if link != Link::ReplicationOut {
             return;
         }
-        if up {
-            self.followers.insert(peer);
-        } else {
-            self.followers.remove(&peer);
+        match up {
+            Some(incarnation) => drop(self.followers.insert(peer, incarnation)),
+            None => drop(self.followers.remove(&peer)),
         }
         let partitions: Vec<TopicPartition> = self.replicas.keys().copied().collect();
         for tp in partitions {
-            self.step(tp, if up { Event::FollowerUp(peer) } else { Event::FollowerDown(peer) });
+            self.step(
+                tp,
+                up.map_or(Event::FollowerDown(peer), |incarnation| Event::FollowerUp(peer, incarnation)),
+            );
         }
     }
 }

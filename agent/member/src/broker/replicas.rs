@@ -135,8 +135,9 @@ impl Broker {
         );
         let mut partition = Partition::new(self.config.member, &View(&log), durable, log.settled(), lag);
         let mut actions = Vec::new();
-        for follower in self.followers.clone() {
-            partition.handle(self.clocks.now, Event::FollowerUp(follower), &View(&log), &mut actions);
+        for (follower, incarnation) in self.followers.clone() {
+            let up = Event::FollowerUp(follower, incarnation);
+            partition.handle(self.clocks.now, up, &View(&log), &mut actions);
         }
         let (producers, unsnapped_bytes) = rebuild_producers(&log);
         // A killed process leaves a tail in the page cache that no flush covers.
@@ -248,9 +249,10 @@ impl Broker {
                 }
             }
             Action::Reply { request, result } => self.produce_acknowledged(request, result),
-            Action::ProposeIsr { isr, leader_epoch, partition_epoch, flushed, number } => {
+            Action::ProposeIsr { isr, joins, leader_epoch, partition_epoch, flushed, number } => {
                 let leader = self.config.member;
-                let command = Command::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr, flushed };
+                let command =
+                    Command::ProposeIsr { tp, leader, leader_epoch, partition_epoch, isr, joins, flushed };
                 self.command(command, PendingCommand::Isr(tp, number));
             }
             Action::Settle(term) => {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use streamkeeper_base::{Durable, MemberId};
+use streamkeeper_base::{Durable, Incarnation, MemberId};
 use streamkeeper_member::io::{ClientFrame, Clocks, ConnectionId, Input, Link, Output, Ticket};
 use streamkeeper_member::record::Owner;
 use tokio::sync::{Notify, mpsc};
@@ -57,7 +57,7 @@ pub(crate) enum Local {
     ClientOpened { connection: ConnectionId, remote: std::net::IpAddr, outbox: Rc<Outbox> },
     ClientFrame { connection: ConnectionId, frame: ClientFrame },
     ClientClosed { connection: ConnectionId },
-    LinkUp { peer: MemberId, link: Link, outbox: Rc<Outbox> },
+    LinkUp { peer: MemberId, incarnation: Incarnation, link: Link, outbox: Rc<Outbox> },
     LinkDown { peer: MemberId, link: Link, outbox: Rc<Outbox> },
     PeerFrame { peer: MemberId, link: Link, kind: u8, body: Bytes, outbox: Rc<Outbox> },
 }
@@ -232,12 +232,12 @@ impl<M: Machine> Hub<M> {
                 self.clients.remove(&connection);
                 self.feed(Input::Closed { connection });
             }
-            Local::LinkUp { peer, link, outbox } => {
+            Local::LinkUp { peer, incarnation, link, outbox } => {
                 if let Some(old) = self.links.insert((peer, link), outbox) {
                     old.shut();
                     self.feed(Input::LinkDown { peer, link });
                 }
-                self.feed(Input::LinkUp { peer, link });
+                self.feed(Input::LinkUp { peer, incarnation, link });
             }
             Local::LinkDown { peer, link, outbox } => {
                 if self.is_current(peer, link, &outbox) {

@@ -189,10 +189,10 @@ impl Dial {
                 linked.missed(peer).await;
             }
             match connect(&identity, peer, &address, link).await {
-                Ok(stream) => {
+                Ok((stream, incarnation)) => {
                     wait = RETRY_FIRST;
                     let _linked = linked.with(peer);
-                    run(stream, BytesMut::new(), peer, link, &inbox).await;
+                    run(stream, BytesMut::new(), Peer { member: peer, incarnation, link }, &inbox).await;
                 }
                 Err(reason) => tracing::debug!(%peer, address, reason, "a link could not be opened"),
             }
@@ -207,7 +207,7 @@ async fn connect(
     peer: MemberId,
     address: &str,
     link: Link,
-) -> Result<TcpStream, String> {
+) -> Result<(TcpStream, Incarnation), String> {
     let greeting = async {
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
         send_hello(&stream, identity, link).await?;
@@ -219,18 +219,26 @@ async fn connect(
         if hello.member != peer {
             return Err(format!("{address} is member {}, not {peer}", hello.member));
         }
-        Ok(stream)
+        Ok((stream, hello.incarnation))
     };
     tokio::time::timeout(GREETING_TIME_MAX, greeting)
         .await
         .map_err(|_| "the greeting timed out".to_owned())?
 }
 
-/// Answers the greeting of a peer that dialled us; the link is what the peer says it is, seen from this side.
+/// Who is at the other end of a link, as it greeted, and what the link is, seen from this side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub(crate) member: MemberId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) link: Link,
+}
+
+/// Answers the greeting of a peer that dialled us; the link is what the peer says it is.
 pub(crate) async fn accept(
     stream: TcpStream,
     identity: &Identity,
-) -> Result<(TcpStream, MemberId, Link, BytesMut), String> {
+) -> Result<(TcpStream, Peer, BytesMut), String> {
     let greeting = async {
         let (hello, rest) = read_hello(&stream).await?;
         check_hello(&hello, identity)?;
@@ -239,13 +247,13 @@ pub(crate) async fn accept(
             LinkKind::Replication => Link::ReplicationIn,
         };
         send_hello(&stream, identity, link).await?;
-        Ok((hello.member, link, rest))
+        Ok((Peer { member: hello.member, incarnation: hello.incarnation, link }, rest))
     };
-    let (peer, link, rest) = tokio::time::timeout(GREETING_TIME_MAX, greeting)
+    let (peer, rest) = tokio::time::timeout(GREETING_TIME_MAX, greeting)
         .await
         .map_err(|_| "the greeting timed out".to_owned())
         .and_then(|greeted: Result<_, String>| greeted)?;
-    Ok((stream, peer, link, rest))
+    Ok((stream, peer, rest))
 }
 
 async fn send_hello(stream: &TcpStream, identity: &Identity, link: Link) -> Result<(), String> {
@@ -305,12 +313,13 @@ fn check_hello(hello: &Hello, identity: &Identity) -> Result<(), String> {
 }
 
 /// Runs an open link until it breaks.
-pub(crate) async fn run(stream: TcpStream, mut pending: BytesMut, peer: MemberId, link: Link, inbox: &Inbox) {
+pub(crate) async fn run(stream: TcpStream, mut pending: BytesMut, peer: Peer, inbox: &Inbox) {
+    let Peer { member: peer, incarnation, link } = peer;
     let stream = Rc::new(stream);
     let outbox = Outbox::new(stream.clone(), QUEUED_BYTES_MAX, inbox.wake());
     let writer = tokio::task::spawn_local(outbox.clone().drain());
     let _guard = DownGuard { peer, link, outbox: outbox.clone(), inbox: inbox.clone() };
-    inbox.push(Local::LinkUp { peer, link, outbox: outbox.clone() });
+    inbox.push(Local::LinkUp { peer, incarnation, link, outbox: outbox.clone() });
     let cut = |bytes: &[u8]| {
         let mut taken = 0;
         while let Some((size, frame)) = peer::cut(&bytes[taken..])? {

@@ -33,13 +33,25 @@ impl Partition {
         self.proposals += 1;
         let number = self.proposals;
         let attempts = (number, number);
-        let proposed =
-            Proposed { isr: isr.clone(), against: partition_epoch, at, flushed, attempts, refused: 0 };
-        leader.proposed = Some(proposed);
-        self.out.push(Action::ProposeIsr { isr, leader_epoch, partition_epoch, flushed, number });
+        // What is known of a follower is known of one state of its disk: it may have lost that since, and the link may not tell (KIP-903).
+        let known = |id: &MemberId| leader.followers.get(id).and_then(|f| f.incarnation).map(|i| (*id, i));
+        let joins: Vec<_> =
+            isr.iter().filter(|id| !self.assignment.isr.contains(id)).filter_map(known).collect();
+        leader.proposed = Some(Proposed {
+            isr: isr.clone(),
+            joins: joins.clone(),
+            against: partition_epoch,
+            at,
+            flushed,
+            attempts,
+            refused: 0,
+            withdrawn: false,
+        });
+        self.out.push(Action::ProposeIsr { isr, joins, leader_epoch, partition_epoch, flushed, number });
     }
 
-    /// The same proposal again: its members count meanwhile, whatever became of the first.
+    /// The same proposal again: its members count meanwhile, whatever became of the first. Once one attempt was refused, none should
+    /// succeed any more: another state of the partition, with the same ISR, is what voids those that nothing was heard of.
     pub(super) fn propose_again(&mut self) {
         let (leader_epoch, partition_epoch) = (self.assignment.leader_epoch, self.assignment.partition_epoch);
         let now = self.now;
@@ -48,8 +60,12 @@ impl Partition {
         self.proposals += 1;
         let number = self.proposals;
         (proposed.at, proposed.attempts.1) = (now, number);
-        let (isr, flushed) = (proposed.isr.clone(), proposed.flushed);
-        self.out.push(Action::ProposeIsr { isr, leader_epoch, partition_epoch, flushed, number });
+        let (isr, joins, flushed) = if proposed.withdrawn {
+            (self.assignment.isr.clone(), Vec::new(), false)
+        } else {
+            (proposed.isr.clone(), proposed.joins.clone(), proposed.flushed)
+        };
+        self.out.push(Action::ProposeIsr { isr, joins, leader_epoch, partition_epoch, flushed, number });
     }
 
     /// The controller waits for everything acknowledged to be on the disks of the whole ISR. What is acknowledged from now on follows
@@ -78,6 +94,7 @@ impl Partition {
         let (first, last) = proposed.attempts;
         if number >= first {
             proposed.refused += 1;
+            proposed.withdrawn = true;
             if proposed.refused == last - first + 1 {
                 leader.proposed = None;
                 self.advance();

@@ -74,12 +74,15 @@ impl World {
     }
 
     pub(super) fn link_up(&mut self, id: u64, member: MemberId, peer: MemberId, link: Link) {
+        let incarnation = self.host(peer).process.as_ref().map(|p| p.coordination.incarnation());
         let Some(process) = &mut self.host_mut(member).process else { return };
         if let Some(old) = process.links.insert((peer, link), id) {
             self.break_link(old);
             feed!(self, member, machine_of(link), Input::LinkDown { peer, link });
         }
-        feed!(self, member, machine_of(link), Input::LinkUp { peer, link });
+        // A peer that dies while it greets is no peer.
+        let Some(incarnation) = incarnation else { return };
+        feed!(self, member, machine_of(link), Input::LinkUp { peer, incarnation, link });
     }
 
     pub(super) fn peer_send(
