@@ -409,8 +409,9 @@ def dump_log(r):
 
 
 def dumped(lines):
-    """What a producer was numbered is its own affair; so is where a file lies."""
+    """What a producer was numbered is its own affair; so is where a file lies, and how often a busy machine elected."""
     lines = [re.sub(r"Dumping \S*/", "Dumping ", line) for line in lines]
+    lines = [re.sub(r"partitionLeaderEpoch: \d+", "partitionLeaderEpoch: X", line) for line in lines]
     return [re.sub(r"producerId: \d+", "producerId: ID", line) for line in lines]
 
 

@@ -16,7 +16,8 @@ use crate::kafka::client::Exchange;
 use crate::kafka::pending::PendingCommand;
 use crate::message::ToCoordination;
 
-/// A proof counts for this time from when it was asked for: less than the silence after which the controller fences a member.
+/// For OFFSET_OUT_OF_RANGE a proof counts for this time from when it was asked for: less than the silence after which the controller
+/// fences a member. A lead that was moved on purpose meanwhile is the exception; a committed offset is therefore proven each time.
 const PROOF_HOLDS: Duration = Duration::from_millis(300);
 /// An unanswered question is asked again after this time.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
