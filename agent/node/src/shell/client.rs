@@ -19,6 +19,9 @@ use super::read;
 /// Bytes that may wait for one client before it is cut off.
 const QUEUED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// How long a client's last requests may wait for their turn once it has closed its side.
+const GONE_GRACE: Duration = Duration::from_secs(1);
+
 /// Cuts the next frame off the front of a byte stream, and gives the bytes it took; an error closes the connection and is logged.
 pub(crate) type Decoder = fn(&[u8]) -> Result<Option<(usize, ClientFrame)>, String>;
 
@@ -87,17 +90,34 @@ async fn read(
         let mut taken = 0;
         while let Some((size, frame)) = (protocol.decoder)(&bytes[taken..])? {
             patience.set(protocol.patience.idle);
+            outbox.read_one();
             protocol.inbox.push(Local::ClientFrame { connection, frame });
             taken += size;
         }
         Ok::<usize, String>(taken)
     };
     loop {
-        outbox.free().await;
+        if outbox.is_held() && !within(patience.get(), held(stream, outbox)).await? {
+            return Ok(());
+        }
         if !within(patience.get(), read::read(stream, &mut pending, cut)).await?? {
             return Ok(());
         }
-        tokio::task::yield_now().await;
+        outbox.taken().await;
+    }
+}
+
+/// Waits while reading is held. False if the client has gone meanwhile: nobody reads its farewell, and its socket must not wait for ever.
+async fn held(stream: &TcpStream, outbox: &Outbox) -> bool {
+    let gone = async {
+        read::closed(stream).await;
+        // What it sent before it left may still count (acks=0).
+        tokio::time::sleep(GONE_GRACE).await;
+    };
+    tokio::select! {
+        biased;
+        () = outbox.free() => true,
+        () = gone => false,
     }
 }
 
@@ -107,5 +127,116 @@ async fn within<T>(patience: Option<Duration>, what: impl Future<Output = T>) ->
         Some(time) => tokio::time::timeout(time, what)
             .await
             .map_err(|_| format!("nothing came for {} s", time.as_secs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// Each byte is a frame.
+    fn one_byte(bytes: &[u8]) -> Result<Option<(usize, ClientFrame)>, String> {
+        Ok(bytes.first().map(|byte| (1, ClientFrame::Frame(Bytes::copy_from_slice(&[*byte])))))
+    }
+
+    /// Serves on a socket for as long as `test` takes, which gets the server's inbox and a client.
+    fn serving<F: Future<Output = ()>>(
+        patience: Patience,
+        test: impl FnOnce(Inbox, std::net::TcpStream) -> F,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+            let client = std::net::TcpStream::connect(listener.local_addr().expect("an address"));
+            let inbox = Inbox::new();
+            let protocol = Protocol { decoder: one_byte, patience, inbox: inbox.clone() };
+            tokio::task::spawn_local(serve(listener, protocol, Rc::default()));
+            test(inbox, client.expect("a connection")).await;
+        });
+    }
+
+    /// The next news of the only client, within a time that is far above every grace.
+    async fn next(inbox: &Inbox) -> Local {
+        let waited = tokio::time::timeout(Duration::from_secs(10), async {
+            loop {
+                let mut news = inbox.take();
+                if let Some(first) = news.pop_front() {
+                    assert!(news.is_empty(), "one at a time");
+                    return first;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        waited.await.expect("news of the client")
+    }
+
+    /// A client that is held after its first frame.
+    async fn hold(inbox: &Inbox, client: &mut std::net::TcpStream) -> Rc<Outbox> {
+        let Local::ClientOpened { outbox, .. } = next(inbox).await else { panic!("it opens first") };
+        client.write_all(b"a").expect("a frame");
+        assert!(matches!(next(inbox).await, Local::ClientFrame { .. }));
+        outbox.hold();
+        outbox.took_one();
+        outbox
+    }
+
+    /// Their sockets stayed in CLOSE_WAIT for as long as the hold took.
+    #[test]
+    fn a_held_client_that_goes_is_noticed_behind_unread_bytes() {
+        serving(Patience::default(), async |inbox, mut client| {
+            let _outbox = hold(&inbox, &mut client).await;
+            client.write_all(b"unread").expect("more");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert_eq!(inbox.len(), 0, "nothing is read while it is held");
+            drop(client);
+            assert!(matches!(next(&inbox).await, Local::ClientClosed { .. }));
+        });
+    }
+
+    #[test]
+    fn a_held_client_that_goes_is_served_if_its_turn_comes_soon() {
+        serving(Patience::default(), async |inbox, mut client| {
+            let outbox = hold(&inbox, &mut client).await;
+            client.write_all(b"b").expect("a frame");
+            drop(client);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            outbox.release();
+            assert!(matches!(next(&inbox).await, Local::ClientFrame { .. }));
+        });
+    }
+
+    #[test]
+    fn a_client_is_held_no_longer_than_it_may_be_idle() {
+        let patience = Patience { first: None, idle: Some(Duration::from_millis(50)) };
+        serving(patience, async |inbox, mut client| {
+            let _outbox = hold(&inbox, &mut client).await;
+            assert!(matches!(next(&inbox).await, Local::ClientClosed { .. }));
+        });
+    }
+
+    /// The queue grew by whatever a client sent while the hub was busy.
+    #[test]
+    fn no_more_waits_in_the_inbox_than_one_read_gives() {
+        const SENT: usize = 3 << 20;
+        serving(Patience::default(), async |inbox, mut client| {
+            let Local::ClientOpened { outbox, .. } = next(&inbox).await else { panic!("it opens first") };
+            let sender = std::thread::spawn(move || client.write_all(&vec![7; SENT]));
+            let (mut frames, mut most) = (0, 0);
+            while frames < SENT {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                most = most.max(inbox.len());
+                for news in inbox.take() {
+                    assert!(matches!(news, Local::ClientFrame { .. }));
+                    outbox.took_one();
+                    frames += 1;
+                }
+            }
+            sender.join().expect("the sender's thread").expect("all is sent");
+            assert!(most <= read::READ_BYTES, "{most} frames waited");
+        });
     }
 }

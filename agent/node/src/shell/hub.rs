@@ -62,7 +62,8 @@ pub(crate) enum Local {
     PeerFrame { peer: MemberId, link: Link, kind: u8, body: Bytes, outbox: Rc<Outbox> },
 }
 
-/// The queue that socket tasks put their news into.
+/// The queue that socket tasks put their news into. Bounded by its users: who put frames in reads no more before they are taken,
+/// see [`Outbox::taken`].
 #[derive(Clone)]
 pub(crate) struct Inbox {
     queue: Rc<RefCell<VecDeque<Local>>>,
@@ -82,6 +83,19 @@ impl Inbox {
     pub(crate) fn push(&self, event: Local) {
         self.queue.borrow_mut().push_back(event);
         self.wake.notify_one();
+    }
+}
+
+#[cfg(test)]
+impl Inbox {
+    /// What waits, taken out.
+    pub(crate) fn take(&self) -> VecDeque<Local> {
+        self.queue.take()
+    }
+
+    /// How much waits.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.borrow().len()
     }
 }
 
@@ -158,6 +172,7 @@ impl<M: Machine> Hub<M> {
     /// A client's frame, unless it must wait: for those before it, for the machine, or because the client does not read.
     fn client_frame(&mut self, connection: ConnectionId, frame: ClientFrame) -> Result<(), String> {
         let Some(outbox) = self.clients.get(&connection) else { return Ok(()) };
+        outbox.took_one();
         if !self.held.contains_key(&connection) && self.is_ready(connection) {
             self.feed(Input::Frame { connection, frame });
             // The next frame of this turn must see what this one queued.
@@ -246,6 +261,7 @@ impl<M: Machine> Hub<M> {
                 }
             }
             Local::PeerFrame { peer, link, kind, body, outbox } => {
+                outbox.took_one();
                 if self.is_current(peer, link, &outbox) {
                     self.feed(Input::PeerFrame { peer, link, kind, body });
                 }

@@ -324,6 +324,7 @@ pub(crate) async fn run(stream: TcpStream, mut pending: BytesMut, peer: Peer, in
         let mut taken = 0;
         while let Some((size, frame)) = peer::cut(&bytes[taken..])? {
             let (kind, body, outbox) = (frame.kind, frame.body, outbox.clone());
+            outbox.read_one();
             inbox.push(Local::PeerFrame { peer, link, kind, body, outbox });
             taken += size;
         }
@@ -332,7 +333,7 @@ pub(crate) async fn run(stream: TcpStream, mut pending: BytesMut, peer: Peer, in
     // The peer may have sent more behind its greeting.
     let mut result = cut(&pending).map(|taken| pending.advance(taken)).map(|()| true);
     while !writer.is_finished() && matches!(result, Ok(true)) {
-        tokio::task::yield_now().await;
+        outbox.taken().await;
         result = read(&stream, &mut pending, cut).await;
     }
     if let Err(error) = result {

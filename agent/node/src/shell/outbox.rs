@@ -29,6 +29,9 @@ pub(crate) struct Outbox {
     closed: Cell<bool>,
     /// True while the sender on the other side is not read from.
     held: Cell<bool>,
+    /// Frames of the other side that are read, but that the hub has not taken yet.
+    untaken: Cell<usize>,
+    /// Told when reading may go on: after a hold, or because all that was read is taken.
     released: Notify,
     /// Told when the backlog is gone.
     owner: Rc<Notify>,
@@ -45,6 +48,7 @@ impl Outbox {
             closing: Cell::new(false),
             closed: Cell::new(false),
             held: Cell::new(false),
+            untaken: Cell::new(0),
             released: Notify::new(),
             owner,
         })
@@ -70,9 +74,39 @@ impl Outbox {
         self.released.notify_one();
     }
 
+    /// A frame of the other side was put into the hub's inbox.
+    pub(crate) fn read_one(&self) {
+        self.untaken.set(self.untaken.get() + 1);
+    }
+
+    /// The hub has taken a frame out of its inbox.
+    pub(crate) fn took_one(&self) {
+        let left = self.untaken.get().saturating_sub(1);
+        self.untaken.set(left);
+        if left == 0 {
+            self.released.notify_one();
+        }
+    }
+
+    /// Lets others run, and the hub take all that was read: its inbox never holds more of one connection than one read gives.
+    pub(crate) async fn taken(&self) {
+        if self.untaken.get() == 0 {
+            // Only a piece of a frame came.
+            return tokio::task::yield_now().await;
+        }
+        while self.untaken.get() > 0 && !self.closed.get() {
+            self.released.notified().await;
+        }
+    }
+
+    /// True while nothing is read from the other side.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.get() && !self.closed.get()
+    }
+
     /// Waits while reading is held.
     pub(crate) async fn free(&self) {
-        while self.held.get() && !self.closed.get() {
+        while self.is_held() {
             self.released.notified().await;
         }
     }

@@ -7,10 +7,11 @@ use std::cell::RefCell;
 use std::io;
 
 use bytes::{Buf, BytesMut};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// Bytes read from a socket at once.
-const READ_BYTES: usize = 256 * 1024;
+pub(crate) const READ_BYTES: usize = 256 * 1024;
 /// Bytes read at once while a peer greets.
 const GREETING_BYTES: usize = 512;
 
@@ -62,6 +63,13 @@ fn take_from<E>(
         *pending = BytesMut::new();
     }
     Ok(())
+}
+
+/// Waits until the other side has closed or reset the connection, whether or not bytes wait that nobody reads.
+pub(crate) async fn closed(stream: &TcpStream) {
+    // Out-of-band bytes are not registered for, so that this wakes for the hang-up alone and does not spin while bytes wait.
+    // An error says that the driver is gone, and with it every connection.
+    let _ = stream.ready(Interest::PRIORITY).await;
 }
 
 /// Waits for bytes of a greeting and appends them; false at the end of the stream.
