@@ -21,6 +21,8 @@ impl Partition {
     /// begin anew. Until there is room no greeting is answered, so the leader takes this replica out of the ISR.
     pub(crate) fn disk_full(&mut self, log: &dyn LogView) {
         self.full = true;
+        // The note of the term may have been among what was dropped: it is asked for again. A second one does no harm.
+        self.settling.noting = None;
         let leader_epoch = self.assignment.leader_epoch;
         let Role::Following(following) = &mut self.role else { return };
         (following.stalled, following.synced) = (true, false);

@@ -15,7 +15,7 @@ pub(crate) struct Settling {
     /// The last term that was settled into, durably.
     settled: LeaderEpoch,
     /// The note of a term is under way.
-    noting: Option<LeaderEpoch>,
+    pub(crate) noting: Option<LeaderEpoch>,
 }
 
 impl Settling {

@@ -44,6 +44,22 @@ fn a_follower_takes_back_what_it_could_not_write_and_answers_no_greeting() {
     assert!(out.contains(&Action::Append { at: Offset(1), batches: batch(1) }), "{out:?}");
 }
 
+/// Found by reading: the note was asked for together with the append that found no room, was dropped with it, and never asked for again.
+#[test]
+fn a_note_that_a_full_disk_swallowed_is_asked_for_again() {
+    let mut p = partition(1);
+    step(&mut p, 0, Event::Assigned(assignment(0, 1, &[0, 1, 2])), 0);
+    step(&mut p, 0, from(0, hello(1, 0)), 0);
+    let settle = Action::Settle(LeaderEpoch(1));
+    let out = step(&mut p, 0, from(0, append(0, batch(0), 0)), 0);
+    assert_eq!((&out[0], out.last()), (&Action::Append { at: Offset(0), batches: batch(0) }, Some(&settle)));
+    step(&mut p, 0, Event::DiskFull, 0);
+    step(&mut p, 10, Event::DiskHasRoom, 0);
+    step(&mut p, 10, from(0, hello(1, 0)), 0);
+    let out = step(&mut p, 10, from(0, append(0, batch(0), 0)), 1);
+    assert!(out.contains(&settle), "{out:?}");
+}
+
 #[test]
 fn a_cut_that_found_no_room_is_made_after_the_next_greeting() {
     let mut p = follower_without_room();
