@@ -221,16 +221,38 @@ impl Partition {
         out: &mut Vec<Action>,
     ) {
         std::mem::swap(&mut self.out, out);
-        if let Role::Leading(leader) = &mut self.role
-            && let Some(follower) = leader.followers.get_mut(&to)
-        {
-            follower.reading = false;
-            if follower.synced && follower.sent == from && !batches.is_empty() {
-                self.send_batches(to, from, end, batches);
-                self.feed(to);
-            }
+        if self.has_read(to, from) && !batches.is_empty() {
+            self.send_batches(to, from, end, batches);
+            self.feed(to);
         }
         std::mem::swap(&mut self.out, out);
+    }
+
+    /// The owner could not read what [`Action::ReadForFollower`] asked for: most often it was deleted meanwhile. The follower is
+    /// greeted again, and begins anew where this log does (Kafka's OFFSET_OUT_OF_RANGE to a follower).
+    pub fn read_failed(&mut self, to: MemberId, from: Offset, out: &mut Vec<Action>) {
+        std::mem::swap(&mut self.out, out);
+        if self.has_read(to, from)
+            && let Role::Leading(leader) = &mut self.role
+            && let Some(follower) = leader.followers.get_mut(&to)
+        {
+            // The next tick greets it: a log that can never be read there is not asked in a circle.
+            follower.synced = false;
+            follower.under_way.clear();
+        }
+        std::mem::swap(&mut self.out, out);
+    }
+
+    /// A read is over. False if the follower needs no more what was read, or another one: that is asked for then.
+    fn has_read(&mut self, to: MemberId, from: Offset) -> bool {
+        let Role::Leading(leader) = &mut self.role else { return false };
+        let Some(follower) = leader.followers.get_mut(&to) else { return false };
+        follower.reading = false;
+        let is_wanted = follower.synced && follower.sent == from;
+        if !is_wanted {
+            self.feed(to);
+        }
+        is_wanted
     }
 
     fn send_batches(&mut self, to: MemberId, at: Offset, end: Offset, batches: Bytes) {

@@ -316,20 +316,11 @@ impl Broker {
 
     pub(super) fn read_for_follower(&mut self, tp: TopicPartition, to: MemberId, from: Offset) {
         let Some(replica) = self.replicas.get_mut(&tp) else { return };
-        let chunk = replica.log.read(from, replica.log.end(), FOLLOWER_READ_BYTES);
-        let Ok(chunk) = chunk else { return };
-        let batches: Bytes = match chunk.pieces.as_slice() {
-            [one] => one.clone(),
-            many => many.concat().into(),
-        };
-        let first = batch::headers(&batches).next().map(|(_, h)| h.base_offset);
-        let end = batch::headers(&batches).last().map_or(from, |(_, h)| h.end());
-        // A follower's end is a batch's end, so the read begins there.
-        if first != Some(from) {
-            return;
-        }
         let mut actions = Vec::new();
-        replica.partition.send_read(to, from, end, batches, &mut actions);
+        match follower_chunk(&replica.log, from) {
+            Some((end, batches)) => replica.partition.send_read(to, from, end, batches, &mut actions),
+            None => replica.partition.read_failed(to, from, &mut actions),
+        }
         self.carry_out(tp, actions);
     }
 
@@ -379,6 +370,20 @@ impl Broker {
             let _ = replica.log.enforce_retention(now, limit);
         }
     }
+}
+
+/// Whole batches from a follower's end on, and where they end; `None` if they cannot be read. Retention may have overtaken a follower
+/// that is fed from the log, or waits for its share of the rate.
+fn follower_chunk(log: &PartitionLog, from: Offset) -> Option<(Offset, Bytes)> {
+    let chunk = log.read(from, log.end(), FOLLOWER_READ_BYTES).ok()?;
+    let batches: Bytes = match chunk.pieces.as_slice() {
+        [one] => one.clone(),
+        many => many.concat().into(),
+    };
+    // A follower's end is a batch's end, so the read begins there.
+    batch::headers(&batches).next().filter(|(_, first)| first.base_offset == from)?;
+    let end = batch::headers(&batches).last().map_or(from, |(_, last)| last.end());
+    Some((end, batches))
 }
 
 /// What the controller decided, as far as one replica needs it.

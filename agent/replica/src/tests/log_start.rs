@@ -78,3 +78,45 @@ fn a_follower_takes_over_the_later_start_up_to_its_high_watermark() {
         assert_eq!(moved, expected, "{own} {leaders} {high_watermark}");
     }
 }
+
+/// Found by reading: retention overtook a follower that was fed from the log, the read failed, and it was never fed again.
+#[test]
+fn a_follower_that_retention_overtakes_begins_anew_at_the_leaders_start() {
+    let mut p = leader();
+    handle(&mut p, 10, Event::Tick, &Cut(0, 0));
+    let position = |end| Message::Position {
+        leader_epoch: LeaderEpoch(1),
+        epochs: vec![(LeaderEpoch(1), Offset(0))],
+        end: Offset(end),
+        durable: Offset(end),
+    };
+    let read = |from| Action::ReadForFollower { to: m(1), from: Offset(from) };
+    handle(&mut p, 20, Event::FollowerDown(m(1)), &Cut(0, 0));
+    let event = Event::Appended {
+        request: None,
+        at: Offset(0),
+        end: Offset(9),
+        batches: batch(0),
+        deadline: at(60_000),
+    };
+    handle(&mut p, 20, event, &Cut(0, 9));
+    handle(&mut p, 20, Event::FollowerUp(m(1), DISK), &Cut(0, 9));
+    assert_eq!(handle(&mut p, 20, from(1, position(2)), &Cut(0, 9)), [read(2)]);
+    let mut out = Vec::new();
+    p.read_failed(m(1), Offset(2), &mut out);
+    assert_eq!(out, [], "not in a circle");
+    let greeting = Action::Send { to: m(1), message: hello(1, 0) };
+    assert!(handle(&mut p, 200, Event::Tick, &Cut(5, 9)).contains(&greeting));
+    let cut = Message::Truncate { leader_epoch: LeaderEpoch(1), to: Offset(5), restart: true };
+    let expected = [Action::Send { to: m(1), message: cut }, read(5)];
+    assert_eq!(handle(&mut p, 210, from(1, position(2)), &Cut(5, 9)), expected);
+    // A read that waited for the rate since before says nothing of this position: the one that counts is asked for.
+    p.read_failed(m(1), Offset(2), &mut out);
+    assert_eq!(out, [read(5)]);
+    out.clear();
+    p.send_read(m(1), Offset(5), Offset(6), batch(5), &mut out);
+    assert!(
+        matches!(&out[0], Action::Send { message: Message::Append { at: Offset(5), .. }, .. }),
+        "{out:?}"
+    );
+}
