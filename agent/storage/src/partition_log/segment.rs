@@ -27,6 +27,8 @@ pub(super) struct Segment {
     pub(super) size: u64,
     /// The greatest timestamp, milliseconds; -1 for none.
     pub(super) max_timestamp: i64,
+    /// The greatest timestamp of the first batch, if it has any: from there the segment's age counts (LogSegment's
+    /// loadFirstBatchTimestamp). The first record of a batch may be much older.
     first_timestamp: Option<i64>,
     /// The epochs of the first and the last batch.
     pub(super) epoch_span: Option<(LeaderEpoch, LeaderEpoch)>,
@@ -144,7 +146,7 @@ impl Segment {
         self.stride = None;
         let log = self.log.clone();
         let first = Walk::new(&*log, 0, self.size, LOOK_BYTES).peek()?;
-        self.first_timestamp = first.map(|header| header.base_timestamp);
+        self.first_timestamp = first.and_then(|header| known_timestamp(&header));
         self.epoch_span = first.zip(last).map(|(header, entry)| (header.leader_epoch, entry.epoch));
         let mut walk = Walk::new(&*log, self.size, length, CHECK_BYTES);
         while let Some(header) = walk.peek()? {
@@ -275,10 +277,12 @@ impl Segment {
     }
 
     fn note(&mut self, header: &BatchHeader) {
+        if self.size == 0 {
+            self.first_timestamp = known_timestamp(header);
+        }
         self.end = header.end();
         self.size += header.size as u64;
         self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
-        self.first_timestamp.get_or_insert(header.base_timestamp);
         let (first, _) = self.epoch_span.unwrap_or((header.leader_epoch, header.leader_epoch));
         self.epoch_span = Some((first, header.leader_epoch));
     }
@@ -374,6 +378,10 @@ impl Segment {
         }
         Ok(())
     }
+}
+
+fn known_timestamp(header: &BatchHeader) -> Option<i64> {
+    (header.max_timestamp >= 0).then_some(header.max_timestamp)
 }
 
 fn is_good(bytes: &[u8], header: &BatchHeader) -> bool {

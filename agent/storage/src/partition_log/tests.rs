@@ -34,6 +34,15 @@ fn batch_at(base: i64, count: i32, epoch: i32, filler: usize, timestamp: i64) ->
     Bytes::from(bytes)
 }
 
+/// One record, whose batch claims these timestamps.
+fn batch_spanning(offset: i64, base_timestamp: i64, max_timestamp: i64) -> Bytes {
+    let mut bytes = batch_at(offset, 1, 0, 10, max_timestamp).to_vec();
+    bytes[27..35].copy_from_slice(&base_timestamp.to_be_bytes());
+    let crc = crate::crc32c(&bytes[BATCH_CRC_START..]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    Bytes::from(bytes)
+}
+
 fn dir() -> &'static Path {
     Path::new("/data/t/0")
 }
@@ -483,6 +492,23 @@ fn segments_are_rolled_by_time() {
         log.append(&batch_at(i as i64, 1, 0, 10, timestamp)).expect("a good disk");
     }
     assert!(disk.exists(&segment_path(2)) && !disk.exists(&segment_path(3)));
+}
+
+/// Found by reading: batches whose first record is old each began a segment of their own, and so did each batch without a timestamp
+/// (LogSegment.loadFirstBatchTimestamp).
+#[test]
+fn the_age_of_a_segment_counts_from_the_newest_record_of_its_first_batch() {
+    for (base, max, next) in [(0, 1000, 1050), (-1, -1, 1000)] {
+        let disk = SimulatedDisk::new(1);
+        let mut log = open(&disk, Trust::PageCache);
+        log.set_config(LogConfig { segment_ms: 100, ..CONFIG });
+        log.append(&batch_spanning(0, base, max)).expect("a good disk");
+        log.append(&batch_spanning(1, base, next)).expect("a good disk");
+        let mut log = open(&disk, Trust::PageCache);
+        log.set_config(LogConfig { segment_ms: 100, ..CONFIG });
+        log.append(&batch_spanning(2, base, next)).expect("a good disk");
+        assert!(!disk.exists(&segment_path(1)) && !disk.exists(&segment_path(2)), "{base}..{max}");
+    }
 }
 
 #[test]
