@@ -13,11 +13,14 @@ use super::Replica;
 const WALK_BYTES: usize = 4 * 1024 * 1024;
 
 /// The state after all records of a log, and how many bytes had to be read for it.
-pub(super) fn rebuild_producers(log: &PartitionLog) -> (Producers, u64) {
+///
+/// # Errors
+/// The log cannot be read. A state without the rest of it would take old batches for new ones, and the next snapshot would keep it.
+pub(super) fn rebuild_producers(log: &PartitionLog) -> Result<(Producers, u64), LogError> {
     let (mut producers, mut from) = from_snapshot(log).unwrap_or((Producers::default(), log.log_start()));
     let mut read = 0;
     while from < log.end() {
-        let Ok(chunk) = log.read(from, log.end(), WALK_BYTES) else { break };
+        let chunk = log.read(from, log.end(), WALK_BYTES)?;
         let mut next = from;
         // A chunk begins with the batch that holds the offset: in its middle, if the log begins there.
         for header in chunk.pieces.iter().flat_map(|piece| batch::headers(piece).map(|(_, header)| header)) {
@@ -30,7 +33,7 @@ pub(super) fn rebuild_producers(log: &PartitionLog) -> (Producers, u64) {
         }
         from = next;
     }
-    (producers, read)
+    Ok((producers, read))
 }
 
 /// The newest snapshot that stands for no more than the log holds, and where it was taken. One from before the log's begin says nothing
@@ -64,7 +67,7 @@ mod tests {
 
     use bytes::{Bytes, BytesMut};
     use streamkeeper_base::LeaderEpoch;
-    use streamkeeper_storage::disk::SimulatedDisk;
+    use streamkeeper_storage::disk::{Access, Disk, SimulatedDisk};
     use streamkeeper_storage::partition_log::{LogConfig, Trust};
     use streamkeeper_wire::record::Builder;
 
@@ -93,20 +96,35 @@ mod tests {
         for i in 0..30 {
             log.append(&one(i, i % 4, (i / 4) as i32)).expect("a good disk");
             if i == 20 {
-                let (so_far, read) = rebuild_producers(&log);
+                let (so_far, read) = rebuild_producers(&log).expect("a good disk");
                 assert_eq!(read, log.size(), "without a snapshot all of it is read");
                 log.save_producers(&so_far.encode()).expect("a good disk");
             }
         }
-        let (producers, read) = rebuild_producers(&log);
+        let (producers, read) = rebuild_producers(&log).expect("a good disk");
         assert!(read > 0 && read < log.size() / 2, "{read} of {} bytes", log.size());
         // Without the snapshot.
         log.producer_snapshots().prune(Offset(-1), 0).expect("a good disk");
-        assert_eq!(rebuild_producers(&log), (producers.clone(), log.size()));
+        assert_eq!(rebuild_producers(&log).expect("a good disk"), (producers.clone(), log.size()));
         log.save_producers(&producers.encode()).expect("a good disk");
         log.truncate(Offset(25)).expect("a good disk");
-        let (cut, read) = rebuild_producers(&log);
+        let (cut, read) = rebuild_producers(&log).expect("a good disk");
         assert_eq!(read, log.size(), "it stood for more than there is");
         assert_ne!(cut, producers);
+    }
+
+    /// Found by reading: what could not be read was taken for the log's end.
+    #[test]
+    fn a_log_that_does_not_read_back_gives_no_state() {
+        let (disk, dir) = (SimulatedDisk::new(1), Path::new("/data/t/0"));
+        let mut log = PartitionLog::open(Arc::new(disk.clone()), dir, LogConfig::default(), Trust::PageCache)
+            .expect("a disk");
+        for i in 0..3 {
+            log.append(&one(i, 1, i as i32)).expect("a good disk");
+        }
+        log.drop_tail();
+        let file = disk.open(&dir.join(format!("{:020}.log", 0)), Access::Buffered).expect("a segment");
+        file.write_at(&[0xff; 4], log.size() - 4).expect("a good disk");
+        assert!(matches!(rebuild_producers(&log), Err(LogError::Damaged { offset: Offset(2), .. })));
     }
 }

@@ -117,7 +117,8 @@ impl Broker {
             Some(recovered) => (Ok(recovered), true),
             None => (self.open_log(tp), false),
         };
-        let RecoveredLog { mut log, durable } = match opened {
+        let opened = opened.and_then(|known| rebuild_producers(&known.log).map(|state| (known, state)));
+        let (RecoveredLog { mut log, durable }, (producers, unsnapped_bytes)) = match opened {
             Ok(opened) => opened,
             Err(error) if error.is_full() => {
                 self.unopened(tp);
@@ -139,7 +140,6 @@ impl Broker {
             let up = Event::FollowerUp(follower, incarnation);
             partition.handle(self.clocks.now, up, &View(&log), &mut actions);
         }
-        let (producers, unsnapped_bytes) = rebuild_producers(&log);
         // A killed process leaves a tail in the page cache that no flush covers.
         let behind = durable < log.end();
         // All of it is to be flushed: a cut meanwhile voids the flush that begins now, and another one must follow.
@@ -332,7 +332,7 @@ impl Broker {
             replica.log.truncate(to)?;
         }
         replica.flush_to = replica.flush_to.min(to);
-        (replica.producers, replica.unsnapped_bytes) = rebuild_producers(&replica.log);
+        (replica.producers, replica.unsnapped_bytes) = rebuild_producers(&replica.log)?;
         let mut payload = BytesMut::from(&prefix(tp)[..]);
         payload.put_i64(to.0);
         payload.put_u8(u8::from(restart));
