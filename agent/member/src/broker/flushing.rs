@@ -58,10 +58,12 @@ impl Broker {
         let durable = replica.log.finish_flush(point);
         // Large batches that came meanwhile are in no write-ahead log: their flush is what makes them durable.
         let is_behind = replica.flush_to > durable.get();
+        let is_overtaken = replica.log.is_overtaken(point);
         self.step(tp, Event::Persisted(durable));
         match self.releasing.as_ref().and_then(|checkpoint| checkpoint.waiting.get(&tp).copied()) {
-            Some(true) => self.checkpointed(tp),
-            Some(false) => self.flush_for_checkpoint(tp),
+            Some(true) if !is_overtaken => self.checkpointed(tp),
+            // The write-ahead log is needed until the files themselves tell what they hold.
+            Some(_) => self.flush_for_checkpoint(tp),
             None => {}
         }
         if is_behind {

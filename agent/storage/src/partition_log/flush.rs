@@ -59,6 +59,7 @@ impl PartitionLog {
         let mut checkpoint = self.next_checkpoint(point.end);
         checkpoint.durable = point.end;
         checkpoint.sealed = self.sealed.max(point.sealed);
+        self.told = point.end;
         files.push(Arc::new(Pending { file: self.durable_file.clone(), checkpoint }));
         Some((files, point))
     }
@@ -69,6 +70,12 @@ impl PartitionLog {
     /// The disk is full: the checkpoint before still counts.
     pub fn checkpoint_result(&self) -> Result<(), LogError> {
         self.durable_file.result().map_err(|error| self.io(error))
+    }
+
+    /// True if a [`PartitionLog::begin_checkpoint`] that is done was overtaken by a cut or a deletion: what they wrote down meanwhile
+    /// is newer, and does not tell what its flush made durable. Another one does.
+    pub fn is_overtaken(&self, point: FlushPoint) -> bool {
+        self.told < point.end.min(self.end())
     }
 
     fn begin(&mut self) -> Option<(Vec<Arc<dyn DiskFile>>, FlushPoint)> {
@@ -111,7 +118,9 @@ impl PartitionLog {
         let end = self.end();
         let mut checkpoint = self.next_checkpoint(end);
         checkpoint.closed = Some(size);
-        self.durable_file.write(&checkpoint).map_err(|error| self.io(error))
+        self.durable_file.write(&checkpoint).map_err(|error| self.io(error))?;
+        self.told = checkpoint.durable;
+        Ok(())
     }
 
     /// Keeps the producers' state after all records, which are flushed, beside the segments. A full disk does without.
@@ -178,7 +187,9 @@ impl PartitionLog {
 
     pub(super) fn checkpoint_durable_at(&mut self, end: Offset) -> io::Result<()> {
         let checkpoint = self.next_checkpoint(end);
-        self.durable_file.write(&checkpoint)
+        self.durable_file.write(&checkpoint)?;
+        self.told = checkpoint.durable;
+        Ok(())
     }
 
     pub(super) fn checkpoint_buffered(&mut self) -> io::Result<()> {

@@ -106,6 +106,8 @@ pub struct PartitionLog {
     sealed: Offset,
     /// What the disk says, or will once a flush in flight is done.
     checkpoint: Checkpoint,
+    /// The durable end that the newest durable checkpoint tells, or will once a flush in flight is done.
+    told: Offset,
     durable_file: Arc<DurableCheckpoint>,
     snapshots: Arc<ProducerSnapshots>,
     settled: Option<LeaderEpoch>,

@@ -56,6 +56,7 @@ pub(super) fn open(
         settled: checkpoint.settled,
         boot,
         epochs,
+        told: checkpoint.durable,
         checkpoint,
         tail: VecDeque::new(),
         tail_bytes: 0,

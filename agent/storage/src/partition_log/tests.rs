@@ -266,6 +266,28 @@ fn a_checkpoint_in_the_background_is_a_checkpoint() {
     assert!(matches!(error, LogError::Damaged { durable: Offset(20), .. }), "{error}");
 }
 
+/// Found by reading: a deletion wrote a newer checkpoint while a background one's flush ran, and its owner took that for the one it
+/// waited for.
+#[test]
+fn a_checkpoint_that_a_deletion_overtook_does_not_count() {
+    let disk = SimulatedDisk::new(1);
+    let mut log = filled(&disk, 40);
+    let told = |log: &mut PartitionLog, deletes: bool| {
+        let (files, point) = log.begin_checkpoint(None).expect("nothing is in flight");
+        if deletes {
+            log.move_log_start(Offset(12)).expect("a good disk");
+        }
+        files.iter().for_each(|file| file.sync_data().expect("a good disk"));
+        log.finish_flush(point);
+        let found = super::Checkpoint::load(&disk, dir()).expect("a good disk").expect("it was written");
+        (log.is_overtaken(point), found.durable)
+    };
+    assert_eq!(told(&mut log, true), (true, Offset(12)));
+    assert_eq!(told(&mut log, false), (false, Offset(40)));
+    log.append(&batch_at(40, 1, 0, 939, 0)).expect("a good disk");
+    assert_eq!(told(&mut log, false), (false, Offset(41)));
+}
+
 #[test]
 fn a_clean_stop_makes_everything_durable_and_reopens_without_reading_batches() {
     let disk = SimulatedDisk::new(1);
