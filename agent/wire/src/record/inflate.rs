@@ -8,7 +8,7 @@ use bytes::buf::Reader;
 use bytes::{Buf, Bytes};
 use flate2::bufread::GzDecoder;
 use lz4_flex::frame::FrameDecoder;
-use zstd::zstd_safe::{DCtx, InBuffer, OutBuffer, ResetDirective, get_error_name};
+use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get_error_name};
 
 use super::compression::Compression;
 use super::source::{Fault, Source};
@@ -17,6 +17,9 @@ use super::source::{Fault, Source};
 const WINDOW_BYTES: usize = 64 * 1024;
 /// Bytes that a context or buffer may hold on to between two batches.
 const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The largest window of a zstd frame, as a power of two: what Kafka's clients and brokers unpack.
+const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
 const XERIAL_MAGIC: &[u8] = b"\x82SNAPPY\0";
 /// The magic, a version, and the oldest version that reads it.
@@ -47,9 +50,6 @@ impl Inflater {
         packed: &Bytes,
         bytes_max: u64,
     ) -> Result<Unpacked<'_>, Fault> {
-        if self.window.capacity() > KEPT_BYTES_MAX {
-            self.window = Vec::new();
-        }
         if self.window.len() < WINDOW_BYTES {
             self.window.resize(WINDOW_BYTES, 0);
         }
@@ -70,15 +70,7 @@ impl Inflater {
                 check_lz4_frame(packed)?;
                 Stream::Lz4(Box::new(FrameDecoder::new(packed.clone().reader())))
             }
-            Compression::Zstd => {
-                // A context keeps the window of the greediest frame it has seen.
-                if self.zstd.as_ref().is_some_and(|context| context.sizeof() > KEPT_BYTES_MAX) {
-                    self.zstd = None;
-                }
-                let context = self.zstd.get_or_insert_with(DCtx::create);
-                context.reset(ResetDirective::SessionOnly).map_err(zstd_error)?;
-                Stream::Zstd { context, rest: packed.clone(), is_at_frame_end: false }
-            }
+            Compression::Zstd => Stream::Zstd(Zstd::new(&mut self.zstd, packed.clone())?),
         };
         Ok(Unpacked { window: &mut self.window, at: 0, end: 0, before: 0, bytes_max, stream })
     }
@@ -109,7 +101,7 @@ impl Unpacked<'_> {
     fn refill(&mut self) -> Result<bool, Fault> {
         self.before += self.end as u64;
         (self.at, self.end) = (0, 0);
-        let filled = self.stream.fill(self.window)?;
+        let filled = self.stream.fill(self.window, self.bytes_max.saturating_sub(self.before))?;
         if self.before + filled as u64 > self.bytes_max {
             return Err(Fault::TooLong);
         }
@@ -125,6 +117,15 @@ impl Unpacked<'_> {
             self.at = self.end;
         }
         Ok(Bytes::from(all))
+    }
+}
+
+impl Drop for Unpacked<'_> {
+    /// A large snappy block's room is given back.
+    fn drop(&mut self) {
+        if self.window.capacity() > KEPT_BYTES_MAX {
+            *self.window = Vec::new();
+        }
     }
 }
 
@@ -173,12 +174,12 @@ enum Stream<'a> {
     Gzip(&'a mut GzDecoder<Reader<Bytes>>),
     Snappy(Snappy),
     Lz4(Box<FrameDecoder<Reader<Bytes>>>),
-    Zstd { context: &'a mut DCtx<'static>, rest: Bytes, is_at_frame_end: bool },
+    Zstd(Zstd<'a>),
 }
 
 impl Stream<'_> {
-    /// Puts the next bytes at the window's start; 0 at the end.
-    fn fill(&mut self, window: &mut Vec<u8>) -> io::Result<usize> {
+    /// Puts the next bytes at the window's start; 0 at the end. What would have to be more than `bytes_max` at once is refused.
+    fn fill(&mut self, window: &mut Vec<u8>, bytes_max: u64) -> io::Result<usize> {
         match self {
             Self::Stored(rest) => {
                 let piece = rest.split_to(rest.len().min(window.len()));
@@ -186,11 +187,9 @@ impl Stream<'_> {
                 Ok(piece.len())
             }
             Self::Gzip(decoder) => fill_from_gzip(decoder, window),
-            Self::Snappy(snappy) => snappy.fill(window),
+            Self::Snappy(snappy) => snappy.fill(window, bytes_max),
             Self::Lz4(decoder) => decoder.read(window),
-            Self::Zstd { context, rest, is_at_frame_end } => {
-                fill_from_zstd(context, rest, is_at_frame_end, window)
-            }
+            Self::Zstd(zstd) => zstd.fill(window),
         }
     }
 }
@@ -208,27 +207,53 @@ fn fill_from_gzip(decoder: &mut GzDecoder<Reader<Bytes>>, window: &mut [u8]) -> 
     }
 }
 
-fn fill_from_zstd(
-    context: &mut DCtx<'static>,
-    rest: &mut Bytes,
-    is_at_frame_end: &mut bool,
-    window: &mut [u8],
-) -> io::Result<usize> {
-    loop {
-        if rest.is_empty() && *is_at_frame_end {
-            return Ok(0);
+/// Frames of zstd, one behind another.
+struct Zstd<'a> {
+    /// There, until this is dropped.
+    context: &'a mut Option<DCtx<'static>>,
+    rest: Bytes,
+    is_at_frame_end: bool,
+}
+
+impl<'a> Zstd<'a> {
+    fn new(context: &'a mut Option<DCtx<'static>>, packed: Bytes) -> io::Result<Self> {
+        if let Some(used) = context {
+            // The parameter stays.
+            used.reset(ResetDirective::SessionOnly).map_err(zstd_error)?;
+        } else {
+            let created = context.insert(DCtx::create());
+            created.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX)).map_err(zstd_error)?;
         }
-        let mut input = InBuffer::around(rest);
-        let mut output = OutBuffer::around(window);
-        let hint = context.decompress_stream(&mut output, &mut input).map_err(zstd_error)?;
-        let (taken, filled) = (input.pos(), output.pos());
-        rest.advance(taken);
-        *is_at_frame_end = hint == 0;
-        if filled > 0 {
-            return Ok(filled);
+        Ok(Self { context, rest: packed, is_at_frame_end: false })
+    }
+
+    fn fill(&mut self, window: &mut [u8]) -> io::Result<usize> {
+        let context = self.context.get_or_insert_with(DCtx::create);
+        loop {
+            if self.rest.is_empty() && self.is_at_frame_end {
+                return Ok(0);
+            }
+            let mut input = InBuffer::around(&self.rest);
+            let mut output = OutBuffer::around(window);
+            let hint = context.decompress_stream(&mut output, &mut input).map_err(zstd_error)?;
+            let (taken, filled) = (input.pos(), output.pos());
+            self.rest.advance(taken);
+            self.is_at_frame_end = hint == 0;
+            if filled > 0 {
+                return Ok(filled);
+            }
+            if taken == 0 && hint != 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
         }
-        if taken == 0 && hint != 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+}
+
+impl Drop for Zstd<'_> {
+    /// A context keeps the window of the greediest frame it has seen.
+    fn drop(&mut self) {
+        if self.context.as_ref().is_some_and(|context| context.sizeof() > KEPT_BYTES_MAX) {
+            *self.context = None;
         }
     }
 }
@@ -253,12 +278,16 @@ impl Snappy {
         Self { is_framed: packed.starts_with(XERIAL_MAGIC), rest: packed, decoder: snap::raw::Decoder::new() }
     }
 
-    fn fill(&mut self, window: &mut Vec<u8>) -> io::Result<usize> {
+    fn fill(&mut self, window: &mut Vec<u8>, bytes_max: u64) -> io::Result<usize> {
         while !self.rest.is_empty() {
             let block = if self.is_framed { self.next_block()? } else { std::mem::take(&mut self.rest) };
             let claimed = snap::raw::decompress_len(&block).map_err(|_| invalid("a damaged snappy block"))?;
             if claimed > block.len().saturating_mul(SNAPPY_RATIO_MAX) {
                 return Err(invalid("a snappy block claims more bytes than it can hold"));
+            }
+            if claimed as u64 > bytes_max {
+                // A block comes whole: it must not have its room before its length is known to be allowed.
+                return Err(io::ErrorKind::FileTooLarge.into());
             }
             if window.len() < claimed {
                 window.resize(claimed, 0);

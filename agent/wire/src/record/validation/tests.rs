@@ -470,6 +470,38 @@ fn a_bomb_costs_a_window() {
     }
 }
 
+/// Its room was taken before its claim was looked at, and kept until the next batch.
+#[test]
+fn a_snappy_block_that_claims_too_much_costs_nothing() {
+    let claimed = usize::try_from(INFLATED_BYTES_MAX).expect("64 bits") + 1;
+    let block = snap::raw::Encoder::new().compress_vec(&vec![0; claimed]).expect("it packs");
+    let bomb = sealed(Compression::Snappy, 1, &block);
+    let mut validator = Validator::default();
+    let rules = Rules { batch_bytes_max: usize::MAX, ..Rules::default() };
+    let taken = validator.validate(&bomb.into(), &rules, 9, NOW_MS);
+    assert_eq!(taken.expect_err("a bomb").code, ErrorCode::MESSAGE_TOO_LARGE);
+    assert!(validator.inflater.bytes_kept() < 1024 * 1024);
+}
+
+/// A context that had to have a large window is not kept until the next batch; one that would need a larger one than Kafka's is refused.
+#[test]
+fn zstd_windows_are_bounded_and_given_back() {
+    let records = body(&[raw(0)]);
+    let packed = |window_log: u32| {
+        let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).expect("an encoder");
+        encoder.include_contentsize(false).expect("a frame that does not tell its size");
+        encoder.window_log(window_log).expect("a window");
+        std::io::Write::write_all(&mut encoder, &records).expect("it packs");
+        sealed(Compression::Zstd, 1, &encoder.finish().expect("a frame"))
+    };
+    let mut validator = Validator::default();
+    validator.validate(&packed(27).into(), &Rules::default(), 9, NOW_MS).expect("Kafka unpacks it");
+    assert!(validator.inflater.bytes_kept() < 8 * 1024 * 1024);
+    let refused = validator.validate(&packed(28).into(), &Rules::default(), 9, NOW_MS);
+    assert_eq!(refused.expect_err("too large a window").code, ErrorCode::UNKNOWN_SERVER_ERROR);
+    validator.validate(&good(Compression::Zstd).into(), &Rules::default(), 9, NOW_MS).expect("a good one");
+}
+
 /// Random changes: bytes set, bits flipped, pieces cut out, doubled, put in; the length and the checksum are made right most of the time.
 fn mutate(batch: &[u8], random: &mut Random) -> Vec<u8> {
     let mut out = batch.to_vec();
