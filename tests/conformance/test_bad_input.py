@@ -11,8 +11,10 @@ import time
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 from kazoo.client import KazooClient
 
+import batches
 import wire
 from cluster import Cluster
 from load import read_partitions
@@ -264,6 +266,58 @@ def test_reads_behind_a_waiting_write_are_bounded(target):
         client.sendall(read[at:])
         for _ in range(sent + 1):
             assert take(client)[:4] == struct.pack(">i", 2)
+
+
+def test_answers_that_nobody_reads_are_bounded(target):
+    """Requests of some bytes each, sent for two seconds: they wait in the client's socket, not in the member."""
+    address, pid = target.members[0]["kafka"], target.pid(target.members[0]["id"])
+    requests = wire.frame(wire.header(18, 0, False)) * 4000
+    highest = 0
+    with wire.Connection(address) as eager:
+        eager.socket.settimeout(0.2)
+        sent, before, deadline = 0, resident(pid), time.monotonic() + 2
+        while time.monotonic() < deadline:
+            try:
+                sent += eager.socket.send(requests[sent % len(requests) :])
+            except TimeoutError:
+                pass
+            highest = max(highest, resident(pid) - before)
+        works(target)
+    assert highest < 48 << 20, f"{sent} bytes of requests sent, {highest} bytes more"
+
+
+def test_records_refused_by_name_are_bounded(target, unhurt):
+    """One answer names a thousand records at most (KIP-467); a partition that a request repeats is refused (INVALID_REQUEST)."""
+    hours_ahead = int(time.time() * 1000) + 7_200_000
+    batch = batches.good(count=150, timestamp=hours_ahead)
+    admin, repeats, count = AdminClient({"bootstrap.servers": target.kafka}), 1000, 60
+    admin.create_topics([NewTopic("blamed", count, 1)])["blamed"].result(20)
+    partitions = [*range(count), *[0] * repeats]
+    body = struct.pack(">hhii", -1, -1, 5000, 1) + struct.pack(">h", 6) + b"blamed" + struct.pack(">i", len(partitions))
+    body += b"".join(struct.pack(">ii", n, len(batch)) + batch for n in partitions)
+    errors, named = {}, []
+    for member in target.members:
+        with wire.Connection(member["kafka"], timeout=20) as connection:
+            connection.send(wire.frame(wire.header(0, 8, False) + body))
+            reader = wire.Reader(connection.receive())
+        reader.skip(4 + 4 + 2 + 6 + 4)
+        seen, of_this_one = set(), 0
+        for _ in partitions:
+            index = struct.unpack(">i", reader.skip(4))[0]
+            error = reader.short()
+            reader.skip(8 + 8 + 8)
+            for _ in range(struct.unpack(">i", reader.skip(4))[0]):
+                reader.skip(4)
+                reader.skip(reader.short())
+                of_this_one += 1
+            reader.skip(max(0, reader.short()))
+            errors.setdefault("first" if index not in seen else "repeat", []).append(error)
+            seen.add(index)
+        named.append(of_this_one)
+    # NOT_LEADER_OR_FOLLOWER where another leads, INVALID_TIMESTAMP where it is the leader.
+    assert set(errors["first"]) == {6, 32} and errors["first"].count(32) == count
+    assert errors["repeat"] == [42] * repeats * len(target.members)
+    assert max(named) == 1000, f"{named} records are named"
 
 
 def take(client):

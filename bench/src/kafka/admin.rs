@@ -47,7 +47,7 @@ pub(super) fn request(
     let mut encoder = Encoder::new();
     api::encode_request_header(&mut encoder, key, version, correlation, "streamkeeper-bench");
     body(&mut encoder, version);
-    frame::finish(encoder)
+    frame::finish(encoder).expect("a request is far below 2 GiB")
 }
 
 /// The correlation id of a reply; the body follows.

@@ -99,7 +99,15 @@ impl Broker {
         let mut encoder = Encoder::new();
         api::encode_response_header(&mut encoder, exchange.key, exchange.version, exchange.correlation_id);
         body(&mut encoder);
-        self.fill(exchange, frame::finish(encoder));
+        match frame::finish(encoder) {
+            Ok(pieces) => self.fill(exchange, pieces),
+            Err(error) => {
+                let (key, connection) = (exchange.key, exchange.connection);
+                let text = format!("connection {} is closed: API {key}: {}", connection.0, error.0);
+                self.out.push(Output::Warn { text });
+                self.close_client(connection);
+            }
+        }
     }
 
     /// A request that gets no answer (acks=0).

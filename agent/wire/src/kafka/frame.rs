@@ -31,10 +31,37 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<Bytes>, KafkaError> {
 }
 
 /// The pieces of a frame: its length, then what was written.
-pub fn finish(encoder: Encoder) -> Vec<Bytes> {
-    let mut length = BytesMut::with_capacity(4);
-    length.put_u32(u32::try_from(encoder.len()).expect("a reply is bounded by its fetch size"));
-    let mut pieces = vec![length.freeze()];
+///
+/// # Errors
+/// More was written than a frame's length can say: nobody could read it.
+pub fn finish(encoder: Encoder) -> Result<Vec<Bytes>, KafkaError> {
+    let length = i32::try_from(encoder.len()).map_err(|_| KafkaError("a reply is longer than 2 GiB"))?;
+    let mut head = BytesMut::with_capacity(4);
+    head.put_i32(length);
+    let mut pieces = vec![head.freeze()];
     pieces.extend(encoder.finish());
-    pieces
+    Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::codec::Records;
+
+    /// Its length was negative from 2 GiB on, and from 4 GiB on the member ended.
+    #[test]
+    fn a_reply_that_no_length_can_name_is_an_error() {
+        const PIECE: usize = 1 << 20;
+        let piece = Records(vec![Bytes::from(vec![0; PIECE])]);
+        let reply = |pieces: usize| {
+            let mut encoder = Encoder::new();
+            // The pieces are not copied.
+            (0..pieces).for_each(|_| encoder.nullable_records(Some(&piece), false));
+            finish(encoder)
+        };
+        let good = reply(3).expect("a short one");
+        assert_eq!(good[0], Bytes::copy_from_slice(&(3 * (4 + PIECE as u32)).to_be_bytes()));
+        assert!(reply((2 << 30) / PIECE).is_err());
+        assert!(reply((5 << 30) / PIECE).is_err());
+    }
 }

@@ -89,7 +89,7 @@ impl<T: Copy> KafkaConnection<T> {
         let mut encoder = Encoder::new();
         api::encode_request_header(&mut encoder, key, version, correlation_id, "sim");
         body(&mut encoder);
-        context.send(id, frame::finish(encoder).concat().into());
+        context.send(id, frame::finish(encoder).expect("a short request").concat().into());
         if let Some(what) = what {
             if self.asked.is_empty() {
                 self.waiting_since_us = context.now_us;

@@ -1,5 +1,6 @@
 //! Produce (0): validate, append, wait for as many acknowledgements as were asked for.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -18,6 +19,9 @@ use streamkeeper_wire::record::{Accepted, Refusal, Timestamps};
 use crate::broker::Broker;
 use crate::kafka::client::Exchange;
 use crate::kafka::pending::{PendingProduce, ProduceSlot};
+
+/// Records that one answer names at most (KIP-467): a request may hold any number of batches that are refused.
+const NAMED_MAX: usize = 1000;
 
 /// What became of one partition's batch.
 enum Appended {
@@ -38,6 +42,14 @@ struct Placed {
 /// Why a partition's batch went nowhere, and which partition that is, if it is one.
 type Failed = (Box<Refusal>, Option<TopicPartition>);
 
+/// Refuses a partition that a request has named before: each has one batch, and so one answer.
+fn once(
+    seen: &mut BTreeSet<TopicPartition>,
+    tp: TopicPartition,
+) -> Result<TopicPartition, (ErrorCode, Option<TopicPartition>)> {
+    if seen.insert(tp) { Ok(tp) } else { Err((ErrorCode::INVALID_REQUEST, Some(tp))) }
+}
+
 impl Broker {
     pub(crate) fn produce(&mut self, exchange: Exchange, request: ProduceRequest) {
         if request.transactional_id.is_some() || !matches!(request.acks, -1..=1) {
@@ -53,6 +65,7 @@ impl Broker {
             self.clocks.now + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
         let produce = self.number();
         let (mut response, mut waiting, mut failed) = (ProduceResponse::default(), 0, false);
+        let (mut seen, mut names_left) = (BTreeSet::new(), NAMED_MAX);
         for (topic_at, data) in request.topic_data.into_iter().enumerate() {
             let mut answered = TopicProduceResponse {
                 name: data.name.clone(),
@@ -66,7 +79,8 @@ impl Broker {
                     ..PartitionProduceResponse::default()
                 };
                 let records = part.records.unwrap_or_default();
-                let result = self.find_partition(&data.name, data.topic_id, part.index);
+                let found = self.find_partition(&data.name, data.topic_id, part.index);
+                let result = found.and_then(|tp| once(&mut seen, tp));
                 let result = result.map_err(|(error, tp)| (Box::from(error), tp)).and_then(|tp| {
                     self.append_produced(tp, &records, request.acks, exchange.version, deadline)
                         .map_err(|refusal| (refusal, Some(tp)))
@@ -88,6 +102,8 @@ impl Broker {
                     Err(refused) => {
                         failed = true;
                         self.tell_refusal(refused, &mut entry, &mut response.node_endpoints);
+                        entry.record_errors.truncate(names_left);
+                        names_left -= entry.record_errors.len();
                     }
                 }
                 answered.partition_responses.push(entry);
