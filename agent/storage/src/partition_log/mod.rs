@@ -417,6 +417,10 @@ impl PartitionLog {
             last.seal()?;
         }
         let segment = Segment::create(&*self.disk, &self.dir, base)?;
+        self.add_segment(segment)
+    }
+
+    fn add_segment(&mut self, segment: Segment) -> io::Result<()> {
         if let Some(last) = self.segments.back() {
             self.flushing.closed.extend(last.files());
         }

@@ -20,6 +20,9 @@ use crate::disk::{Access, Disk, DiskFile, is_full};
 const CHECK_BYTES: usize = 256 * 1024;
 /// Bytes read at once while one batch is looked for.
 const LOOK_BYTES: usize = 8 * 1024;
+/// What ends the names of a segment's files: its batches, its index.
+const NAMES: [&str; 2] = ["log", "idx"];
+const PREPARED_NAMES: [&str; 2] = ["log.new", "idx.new"];
 
 pub(super) struct Segment {
     pub(super) base: Offset,
@@ -85,14 +88,30 @@ fn path(dir: &Path, base: Offset, extension: &str) -> PathBuf {
 
 impl Segment {
     pub(super) fn create(disk: &dyn Disk, dir: &Path, base: Offset) -> io::Result<Self> {
-        let made = Self::empty(disk, dir, base).and_then(|mut segment| {
+        Self::make(disk, dir, base, NAMES)
+    }
+
+    /// As [`Segment::create`], under names that no opening looks at: what must not fail half-way finds out whether the disk has room
+    /// before it begins.
+    pub(super) fn prepare(disk: &dyn Disk, dir: &Path, base: Offset) -> io::Result<Self> {
+        Self::make(disk, dir, base, PREPARED_NAMES)
+    }
+
+    /// Gives a prepared segment its names. They stand where others were removed, so they need no room.
+    pub(super) fn take_names(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        let mut names = PREPARED_NAMES.iter().zip(NAMES);
+        names.try_for_each(|(from, to)| disk.rename(&path(dir, self.base, from), &path(dir, self.base, to)))
+    }
+
+    fn make(disk: &dyn Disk, dir: &Path, base: Offset, names: [&str; 2]) -> io::Result<Self> {
+        let made = Self::empty(disk, dir, base, names).and_then(|mut segment| {
             segment.log.set_len(0)?;
             segment.index.truncate(0)?;
             Ok(segment)
         });
         if made.as_ref().is_err_and(is_full) {
             // Half of a segment that was never begun would end the one before it at the next opening.
-            for path in ["log", "idx"].map(|extension| path(dir, base, extension)) {
+            for path in names.map(|extension| path(dir, base, extension)) {
                 if disk.exists(&path) {
                     disk.remove_file(&path)?;
                 }
@@ -101,7 +120,7 @@ impl Segment {
         made
     }
 
-    fn empty(disk: &dyn Disk, dir: &Path, base: Offset) -> io::Result<Self> {
+    fn empty(disk: &dyn Disk, dir: &Path, base: Offset, [log, index]: [&str; 2]) -> io::Result<Self> {
         Ok(Self {
             base,
             end: base,
@@ -109,8 +128,8 @@ impl Segment {
             max_timestamp: -1,
             first_timestamp: None,
             epoch_span: None,
-            log: disk.open(&path(dir, base, "log"), Access::Buffered)?,
-            index: Index::open(disk, &path(dir, base, "idx"))?,
+            log: disk.open(&path(dir, base, log), Access::Buffered)?,
+            index: Index::open(disk, &path(dir, base, index))?,
             stride: None,
         })
     }
@@ -118,7 +137,7 @@ impl Segment {
     /// Opens a segment up to its first batch that is cut off, out of order or damaged. True if something
     /// follows it there.
     pub(super) fn open(disk: &dyn Disk, dir: &Path, base: Offset, check: Check) -> io::Result<(Self, bool)> {
-        let mut segment = Self::empty(disk, dir, base)?;
+        let mut segment = Self::empty(disk, dir, base, NAMES)?;
         let length = segment.log.len()?;
         if check == Check::All || !segment.index_is_good(length)? {
             segment.index.truncate(0)?;

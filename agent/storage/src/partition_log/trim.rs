@@ -36,6 +36,9 @@ impl PartitionLog {
             log.log_start = log.log_start.min(to);
             log.epochs.retain(|(_, start)| *start < to);
         };
+        // The cut may be below all there is. A full disk then leaves the log as it was.
+        let is_below = self.segments.front().is_some_and(|first| first.base > to);
+        let fresh = is_below.then(|| Segment::prepare(&*self.disk, &self.dir, to)).transpose()?;
         // Before anything goes: a crash must not find less than what the disk says to be durable, nor believe
         // epochs of records that others replaced.
         self.change(cut, |log| log.checkpoint_durable_at(to))?;
@@ -46,12 +49,12 @@ impl PartitionLog {
         {
             segment::remove(&*self.disk, &self.dir, last.base)?;
         }
-        if self.active().base > to {
-            // The cut is below all there is.
+        if let Some(fresh) = fresh {
             let base = self.active().base;
             segment::remove(&*self.disk, &self.dir, base)?;
             self.segments.clear();
-            self.start_segment(to)?;
+            fresh.take_names(&*self.disk, &self.dir)?;
+            self.add_segment(fresh)?;
         } else {
             self.active().truncate(to)?;
             self.sealed = self.sealed.min(self.active().base);
@@ -81,6 +84,8 @@ impl PartitionLog {
             log.epochs.clear();
             (log.log_start, log.durable, log.sealed) = (offset, offset, offset);
         };
+        // A full disk leaves the log as it was.
+        let fresh = Segment::prepare(&*self.disk, &self.dir, offset)?;
         self.change(restart, |log| log.checkpoint_durable_at(offset))?;
         self.flushing = Flushing { truncations: self.flushing.truncations + 1, ..Flushing::default() };
         self.drop_tail();
@@ -90,7 +95,8 @@ impl PartitionLog {
             segment::remove(&*self.disk, &self.dir, segment.base)?;
         }
         self.disk.sync_dir(&self.dir)?;
-        self.start_segment(offset)
+        fresh.take_names(&*self.disk, &self.dir)?;
+        self.add_segment(fresh)
     }
 
     /// Deletes closed segments by age and size, none that holds records at or above `limit`. True if the log

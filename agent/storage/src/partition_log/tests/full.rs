@@ -1,6 +1,10 @@
 //! A full disk in the middle of any operation: it is refused as a whole, or as far as whole batches went, and nothing else changes.
 
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
+use crate::disk::Access;
 
 /// What may be found after a step that the full disk refused: all that was there before, and of the step's appends whole batches
 /// from the first on; or the step's effect.
@@ -86,4 +90,77 @@ fn a_file_that_cannot_be_replaced_leaves_no_temporary_one() {
     assert!(crate::disk::replace_file(&disk, path, &[2; 10]).is_err());
     assert_eq!(disk.list(Path::new("/")).expect("a listing"), [path]);
     assert_eq!(crate::disk::read_file(&disk, path).expect("a read").as_deref(), Some(&[1; 10][..]));
+}
+
+/// A disk that makes no file for a segment while it is told so.
+struct NoNewSegments {
+    disk: SimulatedDisk,
+    refuses: AtomicBool,
+}
+
+impl Disk for NoNewSegments {
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        let is_segment = path.to_string_lossy().contains(".log");
+        if is_segment && !self.disk.exists(path) && self.refuses.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.disk.open(path, access)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.disk.create_dir_all(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove_file(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove_dir_all(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        self.disk.list(path)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.disk.exists(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.sync_dir(path)
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.disk.free_bytes(path)
+    }
+}
+
+/// Found by reading: the old segments were gone when the new one found no room, and the next append had none to go to.
+#[test]
+fn a_log_that_cannot_begin_anew_stays_as_it_was() {
+    type Act = fn(&mut PartitionLog) -> Result<(), LogError>;
+    let cases: [(Act, i64); 2] =
+        [(|log| log.restart_at(Offset(100)), 100), (|log| log.truncate(Offset(5)), 5)];
+    for (act, at) in cases {
+        let disk = Arc::new(NoNewSegments { disk: SimulatedDisk::new(1), refuses: AtomicBool::new(false) });
+        let mut log = PartitionLog::open(disk.clone(), dir(), CONFIG, Trust::PageCache).expect("a good disk");
+        for i in 0..30 {
+            log.append(&batch_at(i, 1, 0, 939, 0)).expect("a good disk");
+        }
+        log.move_log_start(Offset(12)).expect("a good disk");
+        disk.refuses.store(true, Ordering::Relaxed);
+        assert!(act(&mut log).expect_err("no room").is_full());
+        assert_eq!((log.log_start(), log.end(), read_all(&log).len()), (Offset(12), Offset(30), 18));
+        disk.refuses.store(false, Ordering::Relaxed);
+        act(&mut log).expect("room again");
+        log.append(&batch_at(at, 1, 1, 939, 0)).expect("a good disk");
+        drop(log);
+        let log = PartitionLog::open(disk.clone(), dir(), CONFIG, Trust::PageCache).expect("a good disk");
+        assert_eq!((log.log_start(), log.end(), read_all(&log).len()), (Offset(at), Offset(at + 1), 1));
+    }
 }
