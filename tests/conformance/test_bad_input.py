@@ -268,6 +268,42 @@ def test_reads_behind_a_waiting_write_are_bounded(target):
             assert take(client)[:4] == struct.pack(">i", 2)
 
 
+def test_clients_that_go_while_they_are_held_are_let_go(target, unhurt):
+    """With four reads that wait for ten minutes a client is not read from; when it goes, its descriptor goes."""
+    leader = Producer({"bootstrap.servers": target.kafka}).list_topics("events").topics["events"].partitions[0].leader
+    address, pid = next(m["kafka"] for m in target.members if m["id"] == leader), target.pid(leader)
+    body = struct.pack(">iiiib", -1, 600_000, 1 << 30, 50 << 20, 0) + struct.pack(">i", 1) + struct.pack(">h", 6) + b"events"
+    body += struct.pack(">i", 1) + struct.pack(">iqi", 0, latest(address, "events"), 1 << 20)
+    request = wire.frame(wire.header(1, 4, False) + body)
+    before = descriptors(pid)
+    clients = [wire.Connection(address) for _ in range(50)]
+    for client in clients:
+        client.send(request * 6)
+    time.sleep(1)
+    for client in clients:
+        # Nobody reads this one.
+        client.send(request)
+    held = descriptors(pid)
+    for client in clients:
+        client.socket.close()
+    deadline = time.monotonic() + 10
+    while descriptors(pid) > before + 5 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert held >= before + 45 and descriptors(pid) <= before + 5, f"{before} descriptors, {held}, now {descriptors(pid)}"
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def latest(address, topic):
+    """The end of partition 0 (ListOffsets version 1)."""
+    body = struct.pack(">ii", -1, 1) + struct.pack(">h", len(topic)) + topic.encode() + struct.pack(">iiq", 1, 0, -1)
+    with wire.Connection(address) as connection:
+        connection.send(wire.frame(wire.header(2, 1, False) + body))
+        return struct.unpack(">q", connection.receive()[-8:])[0]
+
+
 def test_answers_that_nobody_reads_are_bounded(target):
     """Requests of some bytes each, sent for two seconds: they wait in the client's socket, not in the member."""
     address, pid = target.members[0]["kafka"], target.pid(target.members[0]["id"])
