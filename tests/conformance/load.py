@@ -189,6 +189,19 @@ class WritingZnodes(Worker):
         return max([0, *(b - a for a, b in zip(inside, inside[1:]) if b >= since)])
 
 
+def committed(consumer, partitions, timeout=20):
+    """What a group committed. After a restart leads go to the preferred replicas, and with them coordinators: librdkafka finds the new
+    one, but leaves it to its user to ask again."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return consumer.committed(partitions, timeout=timeout)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_COORDINATOR or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 def read_partitions(cluster, partitions, timeout=60):
     """(offset, value) of everything in each (topic, partition)."""
     consumer = Consumer({"bootstrap.servers": cluster.kafka, "group.id": "reader", "enable.auto.commit": False, **IMPATIENT})

@@ -10,7 +10,7 @@ from kazoo.client import KazooClient
 
 import wire
 from cluster import Cluster
-from load import read_partitions
+from load import committed, read_partitions
 
 TOPICS = {"orders": 6, "events": 3, "made": 2}
 
@@ -95,7 +95,7 @@ def produce(cluster, tag):
 def state(cluster, tools):
     """What a user sees of topics, records and groups; not when, and not where leaders are now."""
     one = Consumer(group(cluster))
-    offsets = one.committed([TopicPartition("orders", 0), TopicPartition("orders", 1), TopicPartition("made", 1)], timeout=20)
+    offsets = committed(one, [TopicPartition("orders", 0), TopicPartition("orders", 1), TopicPartition("made", 1)])
     one.close()
     topics = cluster.cli("get", "topics", "-o", "json").stdout
     described = tools.run("topics", "--bootstrap-server", cluster.kafka, "--describe").out

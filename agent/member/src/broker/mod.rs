@@ -42,6 +42,7 @@ use streamkeeper_wire::record::{Rules, Validator};
 
 use flushing::Checkpoint;
 use proving::Proof;
+pub(crate) use proving::Unproven;
 use replay::RecoveredLog;
 pub use replay::{RecoveredLogs, replay};
 use space::Space;
@@ -310,6 +311,7 @@ impl Broker {
         let partitions: Vec<TopicPartition> =
             self.replicas.iter().filter(|(_, r)| r.partition.leads()).map(|(tp, _)| *tp).collect();
         partitions.into_iter().for_each(|tp| self.step(tp, Event::Tick));
+        self.prove_again();
         self.look_for_space();
         self.expire_fetches();
         self.tick_coordinators();

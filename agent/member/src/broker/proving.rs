@@ -22,11 +22,23 @@ const PROOF_HOLDS: Duration = Duration::from_millis(300);
 /// An unanswered question is asked again after this time.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
+/// A committed offset waits this long for a proof, as while the quorum elects: clients take NOT_COORDINATOR for the end of the matter.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// When what this member knows was proven to be current.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Proof {
     proven: Option<Instant>,
     asked: Option<Instant>,
+    /// Requests whose question failed, and when it is asked again.
+    again: Vec<(Instant, Box<Unproven>)>,
+}
+
+/// A request that waits for a proof.
+pub(crate) struct Unproven {
+    since: Instant,
+    exchange: Exchange,
+    request: OffsetFetchRequest,
 }
 
 impl Broker {
@@ -47,27 +59,38 @@ impl Broker {
 
     /// Answers a request once there is a proof, or that there is none.
     pub(crate) fn prove_for(&mut self, exchange: Exchange, request: OffsetFetchRequest) {
-        self.ask(Some(Box::new((exchange, request))));
+        self.ask(Some(Box::new(Unproven { since: self.clocks.now, exchange, request })));
     }
 
-    fn ask(&mut self, waiting: Option<Box<(Exchange, OffsetFetchRequest)>>) {
+    /// Asks again for those whose question failed a while ago.
+    pub(super) fn prove_again(&mut self) {
+        let now = self.clocks.now;
+        let (due, later) = std::mem::take(&mut self.proof.again).into_iter().partition(|(at, _)| *at <= now);
+        self.proof.again = later;
+        let due: Vec<(Instant, Box<Unproven>)> = due;
+        due.into_iter().for_each(|(_, waiting)| self.ask(Some(waiting)));
+    }
+
+    fn ask(&mut self, waiting: Option<Box<Unproven>>) {
         let token = self.number();
         self.commands.insert(token, PendingCommand::Proof { asked: self.clocks.now, waiting });
         self.out.push(Output::Tell(ToCoordination::Confirm { token }));
     }
 
-    pub(super) fn proof_came(
-        &mut self,
-        asked: Instant,
-        waiting: Option<Box<(Exchange, OffsetFetchRequest)>>,
-        answer: &Answer,
-    ) {
+    pub(super) fn proof_came(&mut self, asked: Instant, waiting: Option<Box<Unproven>>, answer: &Answer) {
         if answer.is_ok() {
             self.proof.proven = self.proof.proven.max(Some(asked));
         }
-        if let Some(waiting) = waiting {
-            let (exchange, request) = *waiting;
-            self.answer_offset_fetch(&exchange, request, answer.is_ok());
+        let now = self.clocks.now;
+        match waiting {
+            Some(waiting) if answer.is_err() && now.since(waiting.since) < PATIENCE => {
+                self.proof.again.push((now + ASK_AGAIN, waiting));
+            }
+            Some(waiting) => {
+                let Unproven { exchange, request, .. } = *waiting;
+                self.answer_offset_fetch(&exchange, request, answer.is_ok());
+            }
+            None => {}
         }
     }
 }

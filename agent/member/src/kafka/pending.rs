@@ -7,10 +7,10 @@ use streamkeeper_wire::kafka::generated::create_partitions_response::CreateParti
 use streamkeeper_wire::kafka::generated::create_topics_response::CreateTopicsResponse;
 use streamkeeper_wire::kafka::generated::delete_topics_response::DeleteTopicsResponse;
 use streamkeeper_wire::kafka::generated::fetch_request::FetchRequest;
-use streamkeeper_wire::kafka::generated::offset_fetch_request::OffsetFetchRequest;
 use streamkeeper_wire::kafka::generated::produce_response::ProduceResponse;
 
 use super::client::Exchange;
+use crate::broker::Unproven;
 use crate::io::ConnectionId;
 
 /// A produce request whose partitions are not all acknowledged.
@@ -48,7 +48,7 @@ pub(crate) enum PendingCommand {
     /// A proof that what this member knows is current, and the request that waits for it.
     Proof {
         asked: Instant,
-        waiting: Option<Box<(Exchange, OffsetFetchRequest)>>,
+        waiting: Option<Box<Unproven>>,
     },
     /// A block of producer ids; these clients wait for one.
     ProducerIds(Exchange),
