@@ -48,8 +48,9 @@ def is_running(pid):
 
 
 @pytest.mark.parametrize("end", [stop, die])
-def test_a_second_up_shows_all_again(end, tmp_path, figures, tools):
+def test_a_second_up_shows_all_again(end, tmp_path, figures, tools, request):
     cluster, fresh = started(tmp_path)
+    request.addfinalizer(cluster.close)
     tools.run("topics", "--bootstrap-server", cluster.kafka, "--create", "--topic", "made", "--partitions", "2")
     produce(cluster, "first")
     one = Consumer(group(cluster))
@@ -62,6 +63,7 @@ def test_a_second_up_shows_all_again(end, tmp_path, figures, tools):
     end(cluster)
 
     cluster, again = started(tmp_path)
+    request.addfinalizer(cluster.close)
     assert state(cluster, tools) == before
     assert read_tree(cluster) == tree
     # Kafka's promise: a producer id is never given out twice.

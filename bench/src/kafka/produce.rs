@@ -302,13 +302,12 @@ impl Load for Produce {
         let response = ProduceResponse::decode(&mut body, PRODUCE.1)?;
         let request = self.connections[at].under_way.pop_front().context("an answer to no request")?;
         ensure!(correlation == request.correlation, "an answer to another request");
-        let mut answers = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+        // In any order: Apache Kafka answers out of a map.
+        let answers = || response.responses.iter().flat_map(|topic| &topic.partition_responses);
         for part in request.parts {
-            let answer = answers.next().context("Produce: a partition is not answered")?;
-            ensure!(
-                usize::try_from(answer.index).is_ok_and(|i| i == part.partition),
-                "Produce: partitions are swapped"
-            );
+            let is_of = |index: i32| usize::try_from(index).is_ok_and(|i| i == part.partition);
+            let answer =
+                answers().find(|a| is_of(a.index)).context("Produce: a partition is not answered")?;
             self.answered(part, answer, request.sent, now)?;
         }
         if self.measure.is_open(now) || self.schedule.is_some() {
