@@ -242,7 +242,9 @@ impl Produce {
         sent: Instant,
         now: Instant,
     ) -> Result<()> {
-        if self.args.survive && RETRIABLE.contains(&answer.error_code) {
+        // Of a new topic Apache Kafka tells the leaders before they know of it.
+        let is_new = self.partitions[part.partition].next_offset.is_none();
+        if (self.args.survive || is_new) && RETRIABLE.contains(&answer.error_code) {
             self.put_back(part, now);
             return Ok(());
         }
