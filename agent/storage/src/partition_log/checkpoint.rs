@@ -12,7 +12,7 @@ use streamkeeper_base::{LeaderEpoch, Offset};
 
 use super::Boot;
 use crate::crc32c;
-use crate::disk::{Access, Disk, DiskFile, is_full, read_file, replace_file};
+use crate::disk::{Access, Disk, is_full, read_file, replace_file};
 
 const MAGIC: &[u8; 8] = b"SKLOGCP2";
 /// As it was before the settled term, the boot and the clean close were written down.
@@ -170,44 +170,21 @@ impl DurableCheckpoint {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).is_deleted = true;
     }
 
-    /// Whether the last write of a flush succeeded.
-    pub(super) fn result(&self) -> io::Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.refusal.take().map_or(Ok(()), Err)
-    }
-}
-
-/// A checkpoint to be written as the last file of a flush.
-pub(super) struct Pending {
-    pub(super) file: Arc<DurableCheckpoint>,
-    pub(super) checkpoint: Checkpoint,
-}
-
-impl DiskFile for Pending {
-    fn read_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        match self.file.write(&self.checkpoint) {
-            // A full disk passes; the owner asks for it and tries again. What was flushed is none the worse.
+    /// Writes a checkpoint as the last step of a flush. A full disk passes; the owner asks for it ([`DurableCheckpoint::result`]) and
+    /// tries again. What was flushed is none the worse.
+    pub(super) fn write_in_flush(&self, checkpoint: &Checkpoint) -> io::Result<()> {
+        match self.write(checkpoint) {
             Err(error) if is_full(&error) => {
-                self.file.state.lock().unwrap_or_else(PoisonError::into_inner).refusal = Some(error);
+                self.state.lock().unwrap_or_else(PoisonError::into_inner).refusal = Some(error);
                 Ok(())
             }
             other => other,
         }
     }
 
-    fn len(&self) -> io::Result<u64> {
-        Ok(0)
-    }
-
-    fn set_len(&self, _len: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    /// Whether the last write of a flush succeeded.
+    pub(super) fn result(&self) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.refusal.take().map_or(Ok(()), Err)
     }
 }

@@ -4,14 +4,13 @@
 //! Read first: [`FlushPoint`], [`PartitionLog::begin_flush`].
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use streamkeeper_base::{Durable, Offset};
 
-use super::checkpoint::{Checkpoint, Pending};
+use super::checkpoint::Checkpoint;
 use super::{LogError, PartitionLog};
-use crate::disk::{Disk, DiskFile, is_full};
+use crate::disk::{DiskFile, is_full};
 
 /// What is not known to be on disk.
 #[derive(Default)]
@@ -60,7 +59,8 @@ impl PartitionLog {
         checkpoint.durable = point.end;
         checkpoint.sealed = self.sealed.max(point.sealed);
         self.told = point.end;
-        files.push(Arc::new(Pending { file: self.durable_file.clone(), checkpoint }));
+        let file = self.durable_file.clone();
+        files.push(Arc::new(Step(move || file.write_in_flush(&checkpoint))));
         Some((files, point))
     }
 
@@ -86,7 +86,12 @@ impl PartitionLog {
         let mut files = std::mem::take(&mut self.flushing.closed);
         files.push(self.active().log());
         if std::mem::take(&mut self.flushing.names) {
-            files.push(Arc::new(Names { disk: self.disk.clone(), dir: self.dir.clone() }));
+            let (disk, dir) = (self.disk.clone(), self.dir.clone());
+            files.push(Arc::new(Step(move || match disk.sync_dir(&dir) {
+                // The partition was deleted meanwhile: there is no name left to keep.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                result => result,
+            })));
         }
         let sealed = self.active().base;
         let point = FlushPoint { end, sealed, truncations: self.flushing.truncations };
@@ -207,13 +212,10 @@ impl PartitionLog {
     }
 }
 
-/// A directory's names as something to flush together with files.
-struct Names {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
-}
+/// Something that is done in the order of a flush, in the place of a file: what it does is its `sync_data`.
+pub(super) struct Step<F>(pub(super) F);
 
-impl DiskFile for Names {
+impl<F: Fn() -> io::Result<()> + Send + Sync> DiskFile for Step<F> {
     fn read_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -223,11 +225,7 @@ impl DiskFile for Names {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        match self.disk.sync_dir(&self.dir) {
-            // The partition was deleted meanwhile: there is no name left to keep.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
-        }
+        (self.0)()
     }
 
     fn len(&self) -> io::Result<u64> {

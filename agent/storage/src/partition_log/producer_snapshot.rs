@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use streamkeeper_base::Offset;
 
+use super::flush::Step;
 use crate::crc32c;
 use crate::disk::{Disk, DiskFile, is_full, read_file, replace_file};
 
@@ -37,7 +38,19 @@ impl ProducerSnapshots {
 
     /// A snapshot to be written among the files of a flush, behind those that hold the records.
     pub(super) fn pending(self: &Arc<Self>, at: Offset, state: Vec<u8>) -> Arc<dyn DiskFile> {
-        Arc::new(Pending { cuts: *self.cuts(), snapshots: self.clone(), at, state })
+        let (taken_at, snapshots) = (*self.cuts(), self.clone());
+        Arc::new(Step(move || {
+            let cuts = snapshots.cuts();
+            if *cuts != taken_at {
+                return Ok(());
+            }
+            let saved = snapshots.save(at, &state);
+            match saved.and_then(|()| snapshots.prune(Offset(i64::MAX), KEPT)) {
+                // Without it the next opening reads more.
+                Err(error) if is_full(&error) => Ok(()),
+                other => other,
+            }
+        }))
     }
 
     /// The log ends at an offset, and other records may follow: what stood for more goes before they do.
@@ -112,44 +125,5 @@ impl ProducerSnapshots {
         let mut offsets: Vec<Offset> = self.disk.list(&self.dir)?.into_iter().filter_map(offset_of).collect();
         offsets.sort();
         Ok(offsets)
-    }
-}
-
-/// See [`ProducerSnapshots::pending`].
-struct Pending {
-    snapshots: Arc<ProducerSnapshots>,
-    cuts: u64,
-    at: Offset,
-    state: Vec<u8>,
-}
-
-impl DiskFile for Pending {
-    fn read_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let cuts = self.snapshots.cuts();
-        if *cuts != self.cuts {
-            return Ok(());
-        }
-        let saved = self.snapshots.save(self.at, &self.state);
-        match saved.and_then(|()| self.snapshots.prune(Offset(i64::MAX), KEPT)) {
-            // Without it the next opening reads more.
-            Err(error) if is_full(&error) => Ok(()),
-            other => other,
-        }
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        Ok(0)
-    }
-
-    fn set_len(&self, _len: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
     }
 }
