@@ -30,27 +30,30 @@ class Point:
     goals: dict[str, float] = field(default_factory=dict)
     # Kafka is run twice: with an fsync per batch, and without.
     both_flushes: bool = False
-    # Another point's topic is used instead of a new one.
-    topic_of: str = ""
+    # Points with the same one use the same topic.
+    topic: str = ""
+    # Seconds of this load that a peer gets after its start, before anything is measured.
+    warm_up: int = 1
 
 
-def produce(name, partitions, arguments, goals, shown=(MB, P50, P99, CPU_GB, WRITTEN, RSS)):
-    return Point(name, "produce", ["--partitions", str(partitions), *arguments], list(shown), goals, both_flushes=True)
+def produce(name, topic, warm_up, partitions, arguments, goals, shown=(MB, P50, P99, CPU_GB, WRITTEN, RSS)):
+    arguments = ["--partitions", str(partitions), *arguments]
+    return Point(name, "produce", arguments, list(shown), goals, both_flushes=True, topic=topic, warm_up=warm_up)
 
 
 KAFKA = [
-    produce("produce, 64 partitions, 1 KiB records, 16 KiB batches", 64,
+    produce("produce, 64 partitions, 1 KiB records, 16 KiB batches", "large", 25, 64,
             ["--batch-records", "16", "--request-batches", "8"], {MB: 4.0, CPU_GB: 0.2, WRITTEN: 2.2}),
-    produce("produce, 64 partitions, 1 KiB records, one per batch", 64,
+    produce("produce, 64 partitions, 1 KiB records, one per batch", "single", 10, 64,
             ["--batch-records", "1", "--request-batches", "8"], {MB: 4.0, CPU_GB: 0.2}),
-    produce("produce, 64 partitions, 100 B records, 5 kB batches", 64,
+    produce("produce, 64 partitions, 100 B records, 5 kB batches", "short", 8, 64,
             ["--batch-records", "50", "--request-batches", "8", "--record-bytes", "100"], {MB: 4.0, CPU_GB: 0.2}),
-    produce("produce, 1 partition, 1 KiB records, 64 KiB batches", 1,
+    produce("produce, 1 partition, 1 KiB records, 64 KiB batches", "one", 5, 1,
             ["--batch-records", "64", "--request-batches", "1"], {MB: 4.0, CPU_GB: 0.2, WRITTEN: 1.1}),
-    produce("open loop, 1,000/s of 1 KiB, 64 partitions", 64, ["--rate", "1000"], {P99: 0.25},
+    produce("open loop, 1,000/s of 1 KiB, 64 partitions", "single", 3, 64, ["--rate", "1000"], {P99: 0.25},
             shown=(P50, P99, P999, CPU_OPS)),
     Point("consume, 1 KiB records, 64 partitions, warm", "consume", [], [MB, CPU_GB], {MB: 1.0, CPU_GB: 0.7},
-          topic_of="produce, 64 partitions, 1 KiB records, 16 KiB batches"),
+          topic="large", warm_up=3),
 ]
 
 
