@@ -120,12 +120,15 @@ pub(crate) enum Verb {
     },
     /// Print the definitions of the resources, for `kubectl apply -f -`.
     Crds,
-    /// Run one agent from its configuration file, or a member of a ZooKeeper ensemble from a `zoo.cfg`.
+    /// Run one agent: from its configuration file, in a pod of Kubernetes, or as a member of a ZooKeeper ensemble from a `zoo.cfg`.
     #[command(group(clap::ArgGroup::new("from").required(true)))]
     Agent {
         /// The agent's configuration.
         #[arg(long, group = "from", value_name = "FILE")]
         config: Option<PathBuf>,
+        /// The directory with agent.yaml and members.yaml that the operator writes; POD_NAME and STREAMKEEPER_ZONE are read, too.
+        #[arg(long, group = "from", value_name = "DIR")]
+        pod: Option<PathBuf>,
         /// ZooKeeper's own configuration, unmodified; the member serves ZooKeeper's clients alone.
         #[arg(long, group = "from", value_name = "FILE")]
         zoo_cfg: Option<PathBuf>,
@@ -133,7 +136,7 @@ pub(crate) enum Verb {
         #[arg(short = 'D', value_name = "NAME=VALUE", requires = "zoo_cfg")]
         properties: Vec<String>,
         /// Stop when standard input ends: set by a parent that must leave no orphan.
-        #[arg(long, hide = true)]
+        #[arg(long, hide = true, requires = "config")]
         with_parent: bool,
     },
 }

@@ -75,6 +75,7 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
                 Ok(ExitCode::from(USAGE))
             }
         },
+        Verb::Agent { pod: Some(dir), .. } => Ok(streamkeeper_node::pod::run(&dir)),
         Verb::Agent { config, with_parent, .. } => agent(&config.unwrap_or_default(), with_parent).map(done),
     }
 }
@@ -96,7 +97,7 @@ fn desired(files: &[PathBuf], current: Option<&Desired>) -> Result<Desired, Exit
 }
 
 fn zoo_member(cfg: &zoo_cfg::ZooCfg) -> anyhow::Result<()> {
-    streamkeeper_node::compose::init_logs(None)?;
+    streamkeeper_node::logs::init(None)?;
     streamkeeper_node::zoo::run(cfg)
 }
 

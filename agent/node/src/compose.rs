@@ -30,12 +30,14 @@ use tokio::task::LocalSet;
 
 use crate::config::{AgentConfig, MemberAddress};
 use crate::coordination_thread::{Accepted, CoordinationThread, ToBrokerHub, ToHub};
-use crate::grpc::{self, Agent, Facing};
+use crate::grpc::{self, Agent, Early, Facing, OnReady};
+use crate::logs;
 use crate::shell::client::{Decoder, Patience, Protocol, serve};
 use crate::shell::clock::Clock;
 use crate::shell::commit::{self, CommitHandle, Completions};
 use crate::shell::hub::{Hub, Inbox, Machine, Remote};
 use crate::shell::link::{self, Belonging, Identity, Peers};
+use crate::stopper::Stopper;
 
 /// The machines look at the time this often.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
@@ -95,7 +97,31 @@ impl Machine for Broker {
 /// # Errors
 /// The configuration, the disk or a port cannot be used, or the member finds that it must not go on.
 pub fn run(config: &AgentConfig, with_parent: bool) -> Result<()> {
-    let own = config.own_address().ok_or_else(|| anyhow!("members: no entry for this agent"))?;
+    let begun = Begun::begin(&config.bind, own_address(config)?.grpc_port, with_parent)?;
+    go_on(config, begun, None)
+}
+
+/// What an agent has before it opens its disk: it can be told to stop, and its health can be asked for.
+pub(crate) struct Begun {
+    stopper: Stopper,
+    grpc: StdListener,
+    pub(crate) early: Early,
+}
+
+impl Begun {
+    /// # Errors
+    /// The port for gRPC cannot be bound, or there are no threads.
+    pub(crate) fn begin(host: &str, grpc_port: u16, with_parent: bool) -> Result<Self> {
+        let stopper = Stopper::start(with_parent)?;
+        let grpc = bind(host, grpc_port, "gRPC")?;
+        let early = Early::start(&grpc, "the agent opens its disk")?;
+        Ok(Self { stopper, grpc, early })
+    }
+}
+
+/// Runs an agent that has begun; `on_ready` is called once it serves.
+pub(crate) fn go_on(config: &AgentConfig, begun: Begun, on_ready: Option<OnReady>) -> Result<()> {
+    let own = own_address(config)?;
     let listeners = Listeners::bind(config, own)?;
     let clock = Clock::start();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
@@ -103,11 +129,15 @@ pub fn run(config: &AgentConfig, with_parent: bool) -> Result<()> {
     let opened = open(&disk, &config.data_dir, &open_config(config, own)?, clock.read().now)?;
     opened.notes.iter().for_each(|note| tracing::warn!("{note}"));
     let clean_stop = opened.clean_stop();
-    let result = run_threads(config, own, opened, listeners, &disk, clock, with_parent);
+    let result = run_threads(config, opened, listeners, &disk, clock, (begun, on_ready));
     if result.is_ok() {
         clean_stop.write(&*disk, &config.data_dir).context("noting the clean stop")?;
     }
     result
+}
+
+fn own_address(config: &AgentConfig) -> Result<&MemberAddress> {
+    config.own_address().ok_or_else(|| anyhow!("members: no entry for this agent"))
 }
 
 /// Takes a data directory for this process alone, made where it is missing: two members on one disk would void what each acknowledged.
@@ -129,7 +159,6 @@ struct Listeners {
     zookeeper: StdListener,
     peer: StdListener,
     kafka: StdListener,
-    grpc: StdListener,
 }
 
 impl Listeners {
@@ -138,7 +167,6 @@ impl Listeners {
             zookeeper: bind(&config.bind, own.zookeeper_port, "ZooKeeper")?,
             peer: bind(&config.bind, own.peer_port, "peer")?,
             kafka: bind(&config.bind, own.kafka_port, "Kafka")?,
-            grpc: bind(&config.bind, own.grpc_port, "gRPC")?,
         })
     }
 }
@@ -196,12 +224,11 @@ fn address(member: &MemberAddress, zone: &str) -> Address {
 
 fn run_threads(
     config: &AgentConfig,
-    own: &MemberAddress,
     opened: Opened,
     listeners: Listeners,
     disk: &Arc<dyn Disk>,
     clock: Clock,
-    with_parent: bool,
+    (begun, on_ready): (Begun, Option<OnReady>),
 ) -> Result<()> {
     let identity = Identity {
         cluster: Belonging::given(cluster_id(config)?),
@@ -238,7 +265,7 @@ fn run_threads(
     let coordination = CoordinationThread {
         machine: opened.coordination,
         identity,
-        seeds: seeds(config, own.id),
+        seeds: seeds(config),
         fixed: BTreeMap::new(),
         clients: vec![listeners.zookeeper],
         peer: Some(listeners.peer),
@@ -254,17 +281,18 @@ fn run_threads(
         services: Some(Facing(services.clone())),
     };
     let stopping = services.clone();
-    spawn_stopper(&to_coordination, with_parent, move || stopping.stopping())?;
-    spawn_control(listeners.grpc, services)?;
+    begun.stopper.stops(&to_coordination, move || stopping.stopping());
+    begun.early.end();
+    spawn_control(begun.grpc, services, on_ready)?;
     let result = run_to_the_end(coordination, broker);
     commit.stop();
     threads.into_iter().for_each(|thread| drop(thread.join()));
     result
 }
 
-fn spawn_control(listener: StdListener, services: Arc<Agent>) -> Result<()> {
+fn spawn_control(listener: StdListener, services: Arc<Agent>, on_ready: Option<OnReady>) -> Result<()> {
     std::thread::Builder::new().name("control".to_owned()).spawn(move || {
-        if let Err(reason) = grpc::serve(listener, services) {
+        if let Err(reason) = grpc::serve(listener, services, on_ready) {
             // Clients of ZooKeeper and Kafka are served without it; its health checks fail, and say so.
             tracing::error!("{reason}");
         }
@@ -324,48 +352,9 @@ pub(crate) fn completions(to_coordination: &ToHub, to_broker: &ToBrokerHub) -> C
     }
 }
 
-fn seeds(config: &AgentConfig, own: i32) -> BTreeMap<MemberId, String> {
-    let others = config.members.iter().filter(|m| m.id != own);
+fn seeds(config: &AgentConfig) -> BTreeMap<MemberId, String> {
+    let others = config.members.iter().filter(|m| m.id != config.member_id);
     others.map(|m| (MemberId(m.id), format!("{}:{}", m.host, m.peer_port))).collect()
-}
-
-/// Turns SIGTERM, SIGINT and the parent's end into a stop in good order.
-pub(crate) fn spawn_stopper(
-    to_coordination: &ToHub,
-    with_parent: bool,
-    stopping: impl FnOnce() + Send + 'static,
-) -> Result<()> {
-    let sender = to_coordination.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-                .expect("the process may handle SIGTERM");
-            let parent = async {
-                if with_parent {
-                    let mut byte = [0];
-                    // The pipe never carries anything; it ends with the parent.
-                    while tokio::io::AsyncReadExt::read(&mut tokio::io::stdin(), &mut byte)
-                        .await
-                        .is_ok_and(|n| n > 0)
-                    {}
-                } else {
-                    std::future::pending::<()>().await;
-                }
-            };
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c(), if !with_parent => {}
-                () = parent => {}
-            }
-            stopping();
-            // The receiver is gone only when the member stops anyway.
-            let _ = sender.send(Remote::Message(ToCoordination::Stop));
-            tokio::time::sleep(Duration::from_secs(8)).await;
-            let _ = sender.send(Remote::Stop);
-        });
-    })?;
-    Ok(())
 }
 
 struct BrokerThread {
@@ -456,25 +445,6 @@ fn kafka_frames(bytes: &[u8]) -> Result<Option<(usize, ClientFrame)>, String> {
 /// The file cannot be used.
 pub fn load(path: &Path) -> Result<AgentConfig> {
     let config = AgentConfig::load(path)?;
-    init_logs(config.log_file.as_deref())?;
+    logs::init(config.log_file.as_deref())?;
     Ok(config)
-}
-
-/// Sets up the log lines: to a file, or to standard error.
-///
-/// # Errors
-/// The file cannot be opened.
-pub fn init_logs(log_file: Option<&Path>) -> Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
-    match log_file {
-        Some(path) => {
-            let file = std::fs::File::options().create(true).append(true).open(path);
-            let file = file.with_context(|| format!("{}: the log file cannot be opened", path.display()))?;
-            builder.with_writer(Arc::new(file)).init();
-        }
-        None => builder.with_writer(std::io::stderr).init(),
-    }
-    Ok(())
 }

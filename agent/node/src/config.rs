@@ -169,7 +169,7 @@ impl AgentConfig {
         self.members.iter().find(|m| m.id == self.member_id)
     }
 
-    fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if streamkeeper_base::ClusterId::from_hex(&self.cluster_id).is_none() {
             return Err(format!("clusterId: {:?} is not 32 hexadecimal digits", self.cluster_id));
         }

@@ -6,7 +6,10 @@ pub mod compose;
 pub mod config;
 mod coordination_thread;
 mod grpc;
+pub mod logs;
+pub mod pod;
 mod shell;
+mod stopper;
 pub mod zoo;
 pub mod zoo_cfg;
 

@@ -14,11 +14,12 @@ use streamkeeper_storage::disk::{Disk, RealDisk, boot_id};
 use streamkeeper_storage::wal::WalOptions;
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::compose::{bind, completions, spawn_stopper, take_directory};
+use crate::compose::{bind, completions, take_directory};
 use crate::coordination_thread::CoordinationThread;
 use crate::shell::clock::Clock;
 use crate::shell::commit;
 use crate::shell::link::{Belonging, Identity};
+use crate::stopper::Stopper;
 use crate::zoo_cfg::ZooCfg;
 
 /// Our data's place in `dataDir` and `dataLogDir`: ZooKeeper's own is `version-2`.
@@ -170,7 +171,8 @@ fn run_threads(
         identified: learner(belonging, disk.clone(), places.data.clone(), stop.clone()),
         services: None,
     };
-    spawn_stopper(&to_coordination, false, || {})?;
+    let stopper = Stopper::start(false)?;
+    stopper.stops(&to_coordination, || {});
     let thread = std::thread::Builder::new().name("coordination".to_owned());
     let result = thread.spawn(move || coordination.run())?.join();
     commit.stop();

@@ -10,6 +10,12 @@ use tonic_health::server::HealthReporter;
 
 use super::agent::{Agent, View};
 
+/// What is done once, when the agent serves for the first time.
+pub(crate) type OnReady = Box<dyn FnOnce() + Send>;
+
+/// What health is asked of, by name.
+pub(super) const SERVICES: [&str; 4] = ["", "zookeeper", "kafka", "ready"];
+
 /// What is told, by service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Health {
@@ -28,28 +34,31 @@ impl Health {
         Self { process: goes_on, zookeeper: serves && goes_on, kafka: serves && is_known && goes_on }
     }
 
-    fn services(self) -> [(&'static str, bool); 4] {
-        [
-            ("", self.process),
-            ("zookeeper", self.zookeeper),
-            ("kafka", self.kafka),
-            ("ready", self.zookeeper && self.kafka),
-        ]
+    fn is_ready(self) -> bool {
+        self.zookeeper && self.kafka
+    }
+
+    /// As [`SERVICES`].
+    fn serving(self) -> [bool; 4] {
+        [self.process, self.zookeeper, self.kafka, self.is_ready()]
     }
 }
 
-/// Keeps the health service true for as long as the process runs.
-pub(super) async fn report(agent: Arc<Agent>, reporter: HealthReporter) {
+/// Keeps the health service true for as long as the process runs. `on_ready` is called on a thread of its own once the agent serves.
+pub(super) async fn report(agent: Arc<Agent>, reporter: HealthReporter, mut on_ready: Option<OnReady>) {
     let mut view = agent.view();
     let mut told = None;
     loop {
         let now = Health::of(&agent, &view.borrow_and_update());
         if told != Some(now) {
             told = Some(now);
-            for (service, serving) in now.services() {
+            for (service, serving) in SERVICES.into_iter().zip(now.serving()) {
                 let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
                 reporter.set_service_status(service, status).await;
             }
+        }
+        if let Some(task) = on_ready.take_if(|_| now.is_ready()) {
+            drop(tokio::task::spawn_blocking(task));
         }
         if view.changed().await.is_err() {
             return;
@@ -95,7 +104,7 @@ mod tests {
             live,
             ..RegisteredMember::default()
         };
-        let ready = |view: &View| Health::of(&agent, view).services().map(|(_, serving)| serving);
+        let ready = |view: &View| Health::of(&agent, view).serving();
         assert_eq!(ready(&View::default()), [true, false, false, false], "nothing was said yet");
         let cases = [
             (RoleName::Following, Some(registered(7, true)), [true, true, true, true]),

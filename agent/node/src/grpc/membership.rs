@@ -212,7 +212,8 @@ fn describe_member(
             grpc_port: member.address.grpc_port.into(),
             http_port: member.address.http_port.into(),
         }),
-        zone: member.address.zone.clone(),
+        // A pod may come back in another zone; the address that peers know it by stays.
+        zone: registered.map_or(&member.address.zone, |m| &m.address.zone).clone(),
         role: role.into(),
         live: registered.is_some_and(|m| m.live),
         cordoned: registered.is_some_and(|m| m.cordoned),

@@ -1,11 +1,12 @@
 //! The agent's gRPC services: health, membership, rebalancing, topics, reflection. Plaintext: on anything but a loopback address only where
-//! the network is trusted, until mutual TLS comes with Kubernetes.
+//! the network is trusted, as in pods behind a NetworkPolicy, until mutual TLS comes.
 //!
 //! One file per service. Must not know: the rules; those are in `agent/member/src/control` and below. Read first: [`agent::Agent`] (how a
 //! service asks the coordination thread), [`serve`].
 
 mod agent;
 mod answers;
+mod early;
 mod health;
 mod membership;
 mod rebalance;
@@ -24,6 +25,8 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 pub(crate) use agent::{Agent, Facing};
+pub(crate) use early::Early;
+pub(crate) use health::OnReady;
 
 /// Requests of one connection at once.
 const CONCURRENT_REQUESTS_MAX: usize = 64;
@@ -38,18 +41,22 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The runtime, the listener or the descriptors cannot be used.
-pub(crate) fn serve(listener: StdListener, agent: Arc<Agent>) -> Result<(), String> {
+pub(crate) fn serve(
+    listener: StdListener,
+    agent: Arc<Agent>,
+    on_ready: Option<OnReady>,
+) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("the control thread has no runtime: {error}"))?;
-    runtime.block_on(run(listener, agent))
+    runtime.block_on(run(listener, agent, on_ready))
 }
 
-async fn run(listener: StdListener, agent: Arc<Agent>) -> Result<(), String> {
+async fn run(listener: StdListener, agent: Arc<Agent>, on_ready: Option<OnReady>) -> Result<(), String> {
     let listener = TcpListener::from_std(listener).map_err(|error| error.to_string())?;
     let (reporter, health) = tonic_health::server::health_reporter();
-    tokio::spawn(health::report(agent.clone(), reporter));
+    tokio::spawn(health::report(agent.clone(), reporter, on_ready));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)

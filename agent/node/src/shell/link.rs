@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use socket2::{SockRef, TcpKeepalive};
 use streamkeeper_base::{ClusterId, Incarnation, MemberId, limits};
 use streamkeeper_member::io::Link;
 use streamkeeper_wire::peer::{self, Hello, LinkKind};
@@ -28,6 +29,13 @@ const HELLO_BYTES_MAX: usize = 64;
 const GREETING_TIME_MAX: Duration = Duration::from_secs(3);
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MAX: Duration = Duration::from_millis(400);
+/// A peer that cannot be reached for longer is told of, once.
+const UNREACHED_TOLD_AFTER: Duration = Duration::from_secs(5);
+/// A silent link is asked whether anybody is there after this time, and then this often.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(1));
+/// A link whose peer's host does not answer for longer is cut: a pod that lost its node comes back with another address, and nobody ever
+/// says on the old link that it has gone.
+const UNANSWERED_MAX: Duration = Duration::from_secs(5);
 /// How often a missed peer is looked for before it is dialled.
 const PEER_MISSED_LOOKS: u32 = 2;
 
@@ -184,6 +192,7 @@ impl Dial {
     async fn forever(self, own_turn: bool) {
         let Self { identity, peer, address, link, inbox, linked } = self;
         let mut wait = RETRY_FIRST;
+        let mut unreached = Unreached::default();
         loop {
             if !own_turn {
                 linked.missed(peer).await;
@@ -191,8 +200,12 @@ impl Dial {
             match connect(&identity, peer, &address, link).await {
                 Ok((stream, incarnation)) => {
                     wait = RETRY_FIRST;
+                    unreached = Unreached::default();
                     let _linked = linked.with(peer);
                     run(stream, BytesMut::new(), Peer { member: peer, incarnation, link }, &inbox).await;
+                }
+                Err(reason) if unreached.is_news() => {
+                    tracing::info!(%peer, address, reason, "a peer is not reached; it is dialled again and again");
                 }
                 Err(reason) => tracing::debug!(%peer, address, reason, "a link could not be opened"),
             }
@@ -202,6 +215,22 @@ impl Dial {
     }
 }
 
+/// How long a peer is not reached, and whether that was told.
+#[derive(Default)]
+struct Unreached {
+    since: Option<std::time::Instant>,
+    is_told: bool,
+}
+
+impl Unreached {
+    /// One more try failed; true once it is worth telling.
+    fn is_news(&mut self) -> bool {
+        let since = self.since.get_or_insert_with(std::time::Instant::now);
+        since.elapsed() >= UNREACHED_TOLD_AFTER && !std::mem::replace(&mut self.is_told, true)
+    }
+}
+
+/// The peer's name is resolved at each call: a pod has another address after each restart.
 async fn connect(
     identity: &Identity,
     peer: MemberId,
@@ -315,6 +344,9 @@ fn check_hello(hello: &Hello, identity: &Identity) -> Result<(), String> {
 /// Runs an open link until it breaks.
 pub(crate) async fn run(stream: TcpStream, mut pending: BytesMut, peer: Peer, inbox: &Inbox) {
     let Peer { member: peer, incarnation, link } = peer;
+    if let Err(error) = watch_over(&stream) {
+        tracing::warn!(%peer, %error, "a link to a peer that is gone may stay for long");
+    }
     let stream = Rc::new(stream);
     let outbox = Outbox::new(stream.clone(), QUEUED_BYTES_MAX, inbox.wake());
     let writer = tokio::task::spawn_local(outbox.clone().drain());
@@ -339,6 +371,14 @@ pub(crate) async fn run(stream: TcpStream, mut pending: BytesMut, peer: Peer, in
     if let Err(error) = result {
         tracing::warn!(%peer, ?link, %error, "a frame from a peer is damaged; the link is cut");
     }
+}
+
+/// Lets the kernel cut a link whose other side is gone without a word.
+fn watch_over(stream: &TcpStream) -> std::io::Result<()> {
+    let socket = SockRef::from(stream);
+    let (idle, interval) = KEEPALIVE;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(interval))?;
+    socket.set_tcp_user_timeout(Some(UNANSWERED_MAX))
 }
 
 /// Reports the end of a link however its task ends: by itself, or given up because the member is gone.
