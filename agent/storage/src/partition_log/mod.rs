@@ -10,6 +10,7 @@ mod flush;
 mod index;
 mod open;
 mod producer_snapshot;
+mod read_buffer;
 mod segment;
 mod trim;
 mod walk;

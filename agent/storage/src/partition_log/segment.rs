@@ -12,6 +12,7 @@ use streamkeeper_base::{LeaderEpoch, Offset};
 
 use super::LogConfig;
 use super::index::{Entry, Index};
+use super::read_buffer::ReadBuffer;
 use super::walk::Walk;
 use crate::crc32c;
 use crate::disk::{Access, Disk, DiskFile, is_full};
@@ -350,19 +351,19 @@ impl Segment {
             return Ok(None);
         }
         let available = usize::try_from(self.size - start).unwrap_or(usize::MAX);
-        let mut buffer = vec![0; bytes_max.max(first.size).min(available)];
-        self.log.read_at(&mut buffer, start)?;
-        let whole = batch::headers(&buffer)
+        let mut buffer = ReadBuffer::take(bytes_max.max(first.size).min(available));
+        self.log.read_at(buffer.as_mut(), start)?;
+        let bytes = buffer.as_ref();
+        let whole = batch::headers(bytes)
             .take_while(|(at, header)| {
-                header.base_offset < to && is_good(&buffer[*at..at + header.size], header)
+                header.base_offset < to && is_good(&bytes[*at..at + header.size], header)
             })
             .last()
             .map_or(0, |(at, header)| at + header.size);
         if whole == 0 {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        buffer.truncate(whole);
-        Ok(Some(Bytes::from(buffer)))
+        Ok(Some(buffer.freeze(whole)))
     }
 
     /// The first batch whose greatest timestamp is at least that, among those that end above an offset.
