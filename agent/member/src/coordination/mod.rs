@@ -14,6 +14,7 @@ mod leading;
 mod membership;
 mod reconfig;
 mod recovering;
+mod snapshots;
 mod survey;
 mod telling;
 mod txn;
@@ -480,13 +481,6 @@ impl Coordination {
         }
     }
 
-    /// The whole state, led by what Zab must know of it.
-    fn state_chunks(&self) -> Vec<Bytes> {
-        let mut chunks = vec![self.zab.snapshot_meta().encode(), self.image.encode()];
-        chunks.extend(self.tree.encode_snapshot());
-        chunks
-    }
-
     fn install(&mut self, zxid: Zxid, chunks: &[Bytes]) {
         match decode_state(chunks) {
             Ok((_, image, tree)) => {
@@ -504,38 +498,6 @@ impl Coordination {
                 reason: format!("the quorum leader's snapshot {zxid} cannot be read ({reason}); run one version on all members"),
             }),
         }
-    }
-
-    fn snapshot_written(&mut self, zxid: Zxid) {
-        if self.snapshot_under_way == Some(zxid) {
-            self.snapshot_under_way = None;
-            self.zab_event(Event::SnapshotTaken(zxid));
-        } else {
-            self.zab_event(Event::SnapshotInstalled(zxid));
-            self.telling.installed(zxid);
-        }
-    }
-
-    /// Writes a snapshot when so many transactions followed the last one that a restart takes long, or when the log is kept from
-    /// being written over by transactions of old: then at the price of half of what the log has grown at most.
-    fn maybe_snapshot(&mut self) {
-        let (newest, size) = self.snapshot;
-        let many = self.txns_since_snapshot >= self.config.snapshot_every_txns;
-        let due = many || self.log_bytes > 2 * size;
-        // A state that is being installed is on disk soon by itself.
-        let zxid = self.zab.last_delivered();
-        if !due || self.snapshot_under_way.is_some() || zxid != self.applied {
-            return;
-        }
-        (self.txns_since_snapshot, self.log_bytes) = (0, 0);
-        if newest == Some(zxid) {
-            // The file says it already; only the log has to say again where it begins.
-            return self.zab_event(Event::SnapshotTaken(zxid));
-        }
-        self.snapshot_under_way = Some(zxid);
-        let chunks = self.state_chunks();
-        self.snapshot = (Some(zxid), chunks.iter().map(|chunk| chunk.len() as u64).sum());
-        self.out.push(Output::WriteSnapshot { zxid: zxid.0, chunks });
     }
 }
 
