@@ -70,7 +70,7 @@ use super::status::EnsembleStatus;
 #[x_kube(
     validation = Rule::new("!has(self.voters) || self.voters <= self.replicas")
         .message(Message::Expression(
-            "string(self.voters) + ' voters are not possible with ' + string(self.replicas) + ' replicas; at most as many vote as there are'"
+            "'%d voters are not possible with %d replicas; at most as many vote as there are'.format([self.voters, self.replicas])"
                 .to_owned()
         ))
         .field_path(".voters"),

@@ -69,7 +69,7 @@ pub struct TopicSpec {
     #[schemars(range(min = 1, max = 10_000))]
     #[x_kube(
         validation = Rule::new("self >= oldSelf").message(Message::Expression(
-            "string(self) + ' is fewer than the ' + string(oldSelf) + ' there are; partitions may grow, never shrink'".to_owned()
+            "'%d is fewer than the %d there are; partitions may grow, never shrink'.format([self, oldSelf])".to_owned()
         ))
     )]
     pub partitions: i32,
@@ -77,7 +77,7 @@ pub struct TopicSpec {
     #[schemars(range(min = 1, max = 99))]
     #[x_kube(
         validation = Rule::new("self == oldSelf").message(Message::Expression(
-            "'the topic has ' + string(oldSelf) + ' copies of each partition; that cannot be changed'".to_owned()
+            "'the topic has %d copies of each partition; that cannot be changed'.format([oldSelf])".to_owned()
         ))
     )]
     pub replication_factor: i32,
