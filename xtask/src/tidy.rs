@@ -105,7 +105,7 @@ fn collect(root: &Path, directory: &Path, files: &mut Vec<PathBuf>) -> Result<()
             }
         } else if matches!(
             path.extension().and_then(|e| e.to_str()),
-            Some("rs" | "toml" | "md" | "proto" | "py" | "sh" | "yaml")
+            Some("rs" | "toml" | "md" | "proto" | "py" | "sh" | "yaml" | "go")
         ) {
             files.push(path.strip_prefix(root)?.to_owned());
         }
