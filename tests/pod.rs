@@ -1,6 +1,7 @@
 //! Agents as pods run them: the real binary with `agent --pod`, each with a volume and an address of its own on loopback.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use streamkeeper_operator::agents::Agents;
 
 const GRPC: u16 = 17401;
+const HTTP: u16 = 18401;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Pods of one ensemble.
@@ -63,7 +65,7 @@ impl Pods {
         std::fs::create_dir_all(self.volume(id)).expect("a directory");
         let agent = format!(
             "clusterId: 00000000000000000000000000000042\ndomain: main-agents.test.svc\npodPrefix: main\nbind: {}\n\
-             ports: {{peer: 17301, zookeeper: 12181, kafka: 19092, grpc: {GRPC}, http: 18401}}\nvolume: {}\n",
+             ports: {{peer: 17301, zookeeper: 12181, kafka: 19092, grpc: {GRPC}, http: {HTTP}}}\nvolume: {}\n",
             self.host(id),
             self.volume(id).display()
         );
@@ -129,6 +131,18 @@ impl Pods {
         let Ok(described) = described else { return Default::default() };
         let zones = described.members.into_iter().map(|member| (member.id, member.zone)).collect();
         (zones, described.quorum.unwrap_or_default().voters)
+    }
+
+    /// The status and the text of a page.
+    fn http(&self, id: i32, path: &str) -> (u16, String) {
+        let mut stream = std::net::TcpStream::connect((self.host(id), HTTP)).expect("its HTTP port");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.host(id))
+            .expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, text) = answer.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        (status, text.to_owned())
     }
 
     fn log(&self, id: i32) -> String {
@@ -199,6 +213,15 @@ fn a_pod_waits_for_its_entry_and_brings_its_zone() {
     assert!(pods.messages(3).iter().any(|m| m.contains("has no entry for member 3")));
     pods.record("[0]", &[(0, ", served: true"), (3, ", zone: elsewhere")]);
     pods.wait_ready(&[0, 3]);
+    assert_eq!(pods.http(0, "/livez"), (200, "ok".to_owned()));
+    assert_eq!(
+        pods.http(3, "/readyz?verbose").1,
+        "[+]process ok\n[+]zookeeper ok\n[+]kafka ok\nreadyz check passed\n"
+    );
+    let (status, metrics) = pods.http(0, "/metrics");
+    let names = ["\nquorum_size 1\n", "\nsynced_followers ", "\nprocess_resident_memory_bytes "];
+    assert!(status == 200 && names.iter().all(|name| metrics.contains(name)), "{metrics}");
+    assert_eq!(pods.http(0, "/etc/passwd").0, 404);
     let zones = |east: &str| BTreeMap::from([(0, east.to_owned()), (3, "west".to_owned())]);
     pods.wait("zones are known", || pods.described().0 == zones("east"));
     assert!(pods.stop(0).success());

@@ -159,6 +159,7 @@ struct Listeners {
     zookeeper: StdListener,
     peer: StdListener,
     kafka: StdListener,
+    http: StdListener,
 }
 
 impl Listeners {
@@ -167,6 +168,7 @@ impl Listeners {
             zookeeper: bind(&config.bind, own.zookeeper_port, "ZooKeeper")?,
             peer: bind(&config.bind, own.peer_port, "peer")?,
             kafka: bind(&config.bind, own.kafka_port, "Kafka")?,
+            http: bind(&config.bind, own.http_port, "HTTP")?,
         })
     }
 }
@@ -283,16 +285,20 @@ fn run_threads(
     let stopping = services.clone();
     begun.stopper.stops(&to_coordination, move || stopping.stopping());
     begun.early.end();
-    spawn_control(begun.grpc, services, on_ready)?;
+    spawn_control((begun.grpc, listeners.http), services, on_ready)?;
     let result = run_to_the_end(coordination, broker);
     commit.stop();
     threads.into_iter().for_each(|thread| drop(thread.join()));
     result
 }
 
-fn spawn_control(listener: StdListener, services: Arc<Agent>, on_ready: Option<OnReady>) -> Result<()> {
+fn spawn_control(
+    (grpc, http): (StdListener, StdListener),
+    services: Arc<Agent>,
+    on_ready: Option<OnReady>,
+) -> Result<()> {
     std::thread::Builder::new().name("control".to_owned()).spawn(move || {
-        if let Err(reason) = grpc::serve(listener, services, on_ready) {
+        if let Err(reason) = grpc::serve(grpc, http, services, on_ready) {
             // Clients of ZooKeeper and Kafka are served without it; its health checks fail, and say so.
             tracing::error!("{reason}");
         }

@@ -6,6 +6,7 @@ pub mod compose;
 pub mod config;
 mod coordination_thread;
 mod grpc;
+mod http;
 pub mod logs;
 pub mod pod;
 mod shell;

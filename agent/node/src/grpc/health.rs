@@ -18,13 +18,21 @@ pub(super) const SERVICES: [&str; 4] = ["", "zookeeper", "kafka", "ready"];
 
 /// What is told, by service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Health {
-    process: bool,
-    zookeeper: bool,
-    kafka: bool,
+pub(crate) struct Health {
+    /// It runs, and was not told to stop.
+    pub(crate) process: bool,
+    /// It serves ZooKeeper's clients.
+    pub(crate) zookeeper: bool,
+    /// It serves Kafka's clients.
+    pub(crate) kafka: bool,
 }
 
 impl Health {
+    /// As it is now.
+    pub(crate) fn now(agent: &Agent) -> Self {
+        Self::of(agent, &agent.view().borrow())
+    }
+
     /// Nothing is claimed that coordination has not said.
     fn of(agent: &Agent, view: &View) -> Self {
         let serves = view.status.as_ref().is_some_and(|status| status.role.serves());

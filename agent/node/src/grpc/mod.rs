@@ -24,9 +24,9 @@ use tokio::net::TcpListener;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-pub(crate) use agent::{Agent, Facing};
+pub(crate) use agent::{Agent, Facing, View};
 pub(crate) use early::Early;
-pub(crate) use health::OnReady;
+pub(crate) use health::{Health, OnReady};
 
 /// Requests of one connection at once.
 const CONCURRENT_REQUESTS_MAX: usize = 64;
@@ -43,6 +43,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// The runtime, the listener or the descriptors cannot be used.
 pub(crate) fn serve(
     listener: StdListener,
+    http: StdListener,
     agent: Arc<Agent>,
     on_ready: Option<OnReady>,
 ) -> Result<(), String> {
@@ -50,7 +51,15 @@ pub(crate) fn serve(
         .enable_all()
         .build()
         .map_err(|error| format!("the control thread has no runtime: {error}"))?;
+    runtime.spawn(serve_http(http, agent.clone()));
     runtime.block_on(run(listener, agent, on_ready))
+}
+
+async fn serve_http(listener: StdListener, agent: Arc<Agent>) {
+    if let Err(reason) = crate::http::serve(listener, agent).await {
+        // Nothing of the ensemble depends on it; whoever scrapes it sees that it is gone.
+        tracing::error!("{reason}");
+    }
 }
 
 async fn run(listener: StdListener, agent: Arc<Agent>, on_ready: Option<OnReady>) -> Result<(), String> {
