@@ -76,6 +76,36 @@ def table(part, results):
         for what, peer in (("write gap after kill -9, Kafka's protocol", "Kafka"),
                            ("write gap after kill -9 of the leader, ZooKeeper's protocol", "ZooKeeper")):
             lines += rows(what, ["gap_ms"], {}, of("ours", what), of(peer, what))
-    head = ["measured", "figure", "ours", peer or "peer", "ratio", "goal"]
+    return markdown(["measured", "figure", "ours", peer or "peer", "ratio", "goal"], lines)
+
+
+def markdown(head, lines):
     text = [head, ["---"] * len(head), *lines]
     return "\n".join("| " + " | ".join(row) + " |" for row in text)
+
+
+def summary(part, results):
+    """One row per point: what it is about, how many times as much that is, and latency and CPU beside it."""
+    def of(side, point, variant=""):
+        return [r["summary"] for r in results if (r["side"], r["point"], r["variant"]) == (side, point, variant)]
+
+    def row(name, point, ours, peer):
+        main = point.shown[0] if point.shown[0] != points.P50 else points.P99
+        others = [next((f for f in point.shown if f in which and f != main), None)
+                  for which in ((points.P99,), (points.CPU_GB, points.CPU_OPS))]
+        cells = [list(rows(name, [f], point.goals, ours, peer)) if f else [] for f in (main, *others)]
+        (_, title, left, right, ratio, goal), *beside = [c[0] if c else ("",) * 6 for c in cells]
+        return (name, f"{left} {title}", f"{right} {title}", ratio, *(f"{b[2]} / {b[3]}" if b[2] else "" for b in beside), goal)
+
+    if part == "gap":
+        return table(part, results)
+    lines = []
+    peer = "Kafka" if part == "kafka" else "ZooKeeper"
+    for point in points.KAFKA if part == "kafka" else points.ZOOKEEPER:
+        ours = of("ours", point.name)
+        if point.both_flushes:
+            lines.append(row(f"{point.name}; Kafka with fsync", point, ours, of(peer, point.name, "fsync")))
+            lines.append((*row(f"{point.name}; Kafka without fsync", point, ours, of(peer, point.name))[:-1], ""))
+        else:
+            lines.append(row(point.name, point, ours, of(peer, point.name)))
+    return markdown(["measured", "ours", peer, "ratio", "p99 ms: ours / theirs", "CPU s: ours / theirs", "goal"], lines)
