@@ -120,6 +120,15 @@ pub(crate) enum Verb {
     },
     /// Print the definitions of the resources, for `kubectl apply -f -`.
     Crds,
+    /// Ask an operator whether it is ready; exit status 0 if it is.
+    Ready {
+        /// Its HTTP address.
+        #[arg(value_name = "HOST:PORT")]
+        address: String,
+        /// How long to ask again and again.
+        #[arg(long, default_value = "0s", value_parser = duration, value_name = "TIME")]
+        timeout: Duration,
+    },
     /// Run one agent: from its configuration file, in a pod of Kubernetes, or as a member of a ZooKeeper ensemble from a `zoo.cfg`.
     #[command(group(clap::ArgGroup::new("from").required(true)))]
     Agent {

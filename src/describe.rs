@@ -7,10 +7,11 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde_json::{Value, json};
-use streamkeeper_operator::crd::API_VERSION;
+use streamkeeper_operator::crd::{API_VERSION, EnsembleStatus, MemberStatus, WaitStatus};
 
 use crate::look::{Look, wait_for};
-use crate::terminal::{bytes, cell, say, table};
+use crate::page::Page;
+use crate::terminal::{bytes, cell, say};
 
 /// What `describe` describes.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,7 +60,8 @@ fn resource(kind: &str, name: &str, generation: i64, spec: Value, status: Value)
     })
 }
 
-fn print(value: &Value, form: Form) -> Result<()> {
+/// Prints a resource as it is, for programs.
+pub(crate) fn print(value: &Value, form: Form) -> Result<()> {
     match form {
         Form::Json => say(&serde_json::to_string_pretty(value)?),
         Form::Yaml | Form::Text => say(serde_saphyr::to_string(value)?.trim_end()),
@@ -74,47 +76,73 @@ fn ensemble(look: &Look, form: Form) -> Result<()> {
     if form != Form::Text {
         return print(&resource("Ensemble", &desired.name, look.state.generation, spec, status), form);
     }
-    let quorum = look.status.ensemble.quorum.clone().unwrap_or_default();
-    let endpoints = look.status.ensemble.endpoints.clone().unwrap_or_default();
-    let rebalance = look.status.ensemble.rebalance.clone().unwrap_or_default();
-    fields(&[
-        ("Name", desired.name.clone()),
-        ("Data", look.directory.path().display().to_string()),
-        ("Members", look.status.ensemble.members_ready.clone().unwrap_or_default()),
-        ("Voters", desired.ensemble.voters().to_string()),
+    let mut page = Page::default();
+    let place = ("Data", look.directory.path().display().to_string());
+    page.fields(&ensemble_fields(&desired.name, place, desired.ensemble.voters(), &look.status.ensemble));
+    conditions(&mut page, &status);
+    page.section("Members");
+    let log = |id| look.directory.log(id).display().to_string();
+    members(&mut page, &look.status.ensemble.members, ["process", "log"], |m| [name_of(m), log(m.id)]);
+    waiting(&mut page, look);
+    page.section("Specification");
+    page.line(&serde_saphyr::to_string(&spec)?);
+    say(page.text());
+    Ok(())
+}
+
+/// The facts about an ensemble; `place` is where it lives.
+pub(crate) fn ensemble_fields(
+    name: &str,
+    place: (&'static str, String),
+    voters: i32,
+    status: &EnsembleStatus,
+) -> Vec<(&'static str, String)> {
+    let quorum = status.quorum.clone().unwrap_or_default();
+    let endpoints = status.endpoints.clone().unwrap_or_default();
+    let rebalance = status.rebalance.clone().unwrap_or_default();
+    let moves = format!(
+        "{}, {} of {} moves, {} of {}",
+        rebalance.state,
+        rebalance.moves_done,
+        rebalance.moves_total,
+        bytes(rebalance.bytes_done),
+        bytes(rebalance.bytes_total)
+    );
+    vec![
+        ("Name", name.to_owned()),
+        place,
+        ("Members", status.members_ready.clone().unwrap_or_default()),
+        ("Voters", voters.to_string()),
         ("Leader", quorum.leader.map_or_else(|| "none".to_owned(), |id| id.to_string())),
         ("Epoch", quorum.epoch.to_string()),
         ("Zxid", quorum.zxid),
         ("Margin", format!("{} more voters may fail", quorum.margin.max(0))),
         ("ZooKeeper", endpoints.zookeeper),
         ("Kafka", endpoints.kafka),
-        (
-            "Rebalance",
-            format!(
-                "{}, {} of {} moves, {} of {}",
-                rebalance.state,
-                rebalance.moves_done,
-                rebalance.moves_total,
-                bytes(rebalance.bytes_done),
-                bytes(rebalance.bytes_total)
-            ),
-        ),
-    ]);
-    conditions(&status);
-    section("Members");
-    let member = |m: &streamkeeper_operator::crd::MemberStatus| {
-        let log = look.directory.log(m.id).display().to_string();
+        ("Rebalance", moves),
+    ]
+}
+
+/// A table of the members; the last two columns are the caller's.
+pub(crate) fn members(
+    page: &mut Page,
+    members: &[MemberStatus],
+    last: [&str; 2],
+    more: impl Fn(&MemberStatus) -> [String; 2],
+) {
+    let row = |m: &MemberStatus| {
         let numbers = [m.partitions.to_string(), m.leaders.to_string(), bytes(m.bytes)];
-        let [partitions, leaders, size] = numbers;
-        let process = m.pod.clone().unwrap_or_else(|| "-".to_owned());
-        vec![m.id.to_string(), m.role.clone(), m.state.clone(), partitions, leaders, size, process, log]
+        let known = [m.id.to_string(), m.role.clone(), m.state.clone()];
+        known.into_iter().chain(numbers).chain(more(m)).collect()
     };
-    let rows: Vec<Vec<String>> = look.status.ensemble.members.iter().map(member).collect();
-    table(&["id", "role", "state", "partitions", "leaders", "bytes", "process", "log"], &rows);
-    waiting(look);
-    section("Specification");
-    say(serde_saphyr::to_string(&spec)?.trim_end());
-    Ok(())
+    let rows: Vec<Vec<String>> = members.iter().map(row).collect();
+    let columns = ["id", "role", "state", "partitions", "leaders", "bytes", last[0], last[1]];
+    page.table(&columns, &rows);
+}
+
+/// What a member runs as: its pod or process.
+pub(crate) fn name_of(member: &MemberStatus) -> String {
+    member.pod.clone().unwrap_or_else(|| "-".to_owned())
 }
 
 async fn topic(look: &Look, name: &str, form: Form) -> Result<()> {
@@ -137,7 +165,8 @@ async fn topic(look: &Look, name: &str, form: Form) -> Result<()> {
     }
     let there = there.unwrap_or_default();
     let config: Vec<String> = there.configs.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    fields(&[
+    let mut page = Page::default();
+    page.fields(&[
         ("Name", in_kafka.to_owned()),
         ("Resource", wanted.map_or_else(|| "none: not in a manifest".to_owned(), |(r, _)| r.clone())),
         ("Ensemble", desired.name.clone()),
@@ -149,8 +178,8 @@ async fn topic(look: &Look, name: &str, form: Form) -> Result<()> {
         ("Bytes", there.bytes.map_or_else(|| "not known yet".to_owned(), bytes)),
         ("Config", if config.is_empty() { "defaults".to_owned() } else { config.join(", ") }),
     ]);
-    conditions(&status);
-    section("Partitions");
+    conditions(&mut page, &status);
+    page.section("Partitions");
     let ids = |ids: &[i32]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let row = |p: &streamkeeper_operator::agents::Partition| {
         vec![
@@ -163,38 +192,36 @@ async fn topic(look: &Look, name: &str, form: Form) -> Result<()> {
         ]
     };
     let rows: Vec<Vec<String>> = there.partitions.iter().map(row).collect();
-    table(&["partition", "leader", "epoch", "replicas", "in sync", "bytes"], &rows);
+    page.table(&["partition", "leader", "epoch", "replicas", "in sync", "bytes"], &rows);
+    say(page.text());
     Ok(())
 }
 
-fn fields(fields: &[(&str, String)]) {
-    let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 1;
-    for (name, value) in fields {
-        say(format!("{:width$}  {value}", format!("{name}:")).trim_end());
-    }
-}
-
-fn section(name: &str) {
-    say("");
-    say(&format!("{name}:"));
-}
-
-fn conditions(status: &Value) {
-    section("Conditions");
+/// A table of the conditions in a status.
+pub(crate) fn conditions(page: &mut Page, status: &Value) {
+    page.section("Conditions");
     let columns = ["type", "status", "reason", "lastTransitionTime", "message"];
     let row = |condition: &Value| columns.iter().map(|column| cell(&condition[*column])).collect();
     let rows: Vec<Vec<String>> =
         status["conditions"].as_array().map(|list| list.iter().map(row).collect()).unwrap_or_default();
-    table(&["type", "status", "reason", "since", "message"], &rows);
+    page.table(&["type", "status", "reason", "since", "message"], &rows);
 }
 
-fn waiting(look: &Look) {
+fn waiting(page: &mut Page, look: &Look) {
     let steps = look.plan.steps.iter().map(|p| format!("{} ({})", p.step, p.why));
-    let waits =
-        look.status.ensemble.waiting.iter().map(|w| format!("{}: {} (since {})", w.who, w.what, w.since));
-    let all: Vec<String> = steps.chain(waits).collect();
-    if !all.is_empty() {
-        section("Under way");
-        all.iter().for_each(|line| say(&format!("  {line}")));
+    let all: Vec<String> = steps.chain(look.status.ensemble.waiting.iter().map(wait)).collect();
+    under_way(page, &all);
+}
+
+/// What is under way, if anything is.
+pub(crate) fn under_way(page: &mut Page, lines: &[String]) {
+    if !lines.is_empty() {
+        page.section("Under way");
+        lines.iter().for_each(|line| page.line(&format!("  {line}")));
     }
+}
+
+/// A wait in one line.
+pub(crate) fn wait(wait: &WaitStatus) -> String {
+    format!("{}: {} (since {})", wait.who, wait.what, wait.since)
 }

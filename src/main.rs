@@ -1,10 +1,13 @@
-//! The `streamkeeper` command line: one file per verb, `up/` is the local substrate.
+//! The `streamkeeper` command line: one file per verb, `up/` is the local substrate, `kubectl/` the same binary as kubectl's plugin.
 
 mod apply;
 mod cli;
 mod describe;
 mod get;
+mod kubectl;
 mod look;
+mod page;
+mod ready;
 mod status;
 mod status_file;
 mod terminal;
@@ -28,6 +31,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    if kubectl::is_called(std::env::args_os().next().as_deref()) {
+        return kubectl::main();
+    }
     stay_small();
     run(Cli::parse().verb).unwrap_or_else(|error| {
         complain(&format!("{error:#}"));
@@ -68,6 +74,7 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             Err(status) => status,
         }),
         Verb::Crds => crds().map(done),
+        Verb::Ready { address, timeout } => ready::ready(&address, timeout).map(done),
         Verb::Agent { zoo_cfg: Some(file), properties, .. } => match zoo_cfg::load(&file, &properties) {
             Ok(cfg) => zoo_member(&cfg).map(done),
             Err(errors) => {

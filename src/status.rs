@@ -19,25 +19,63 @@ const DEGRADED: u8 = 3;
 /// No `up` runs there.
 pub(crate) fn status(data: &Path) -> Result<ExitCode> {
     let look = wait_for(Look::at(data))?;
-    let (verdict, reasons) = judge(&look);
-    let (word, colour, code) = match verdict {
-        Verdict::Healthy => ("healthy", Colour::Good, ExitCode::SUCCESS),
-        Verdict::Degraded => ("degraded", Colour::Doubtful, ExitCode::from(DEGRADED)),
-        Verdict::Failed => ("failed", Colour::Bad, ExitCode::FAILURE),
-    };
-    say(&coloured(word, colour));
-    reasons.iter().for_each(|reason| say(&format!("  {reason}")));
-    Ok(code)
+    let (failed, degraded) = judge(&look);
+    let verdict = Verdict::of(&failed, &degraded);
+    say(&verdict.coloured());
+    failed.iter().chain(&degraded).for_each(|reason| say(&format!("  {reason}")));
+    Ok(verdict.exit_code())
 }
 
-enum Verdict {
+/// How an ensemble is, the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verdict {
+    /// Everything that was asked for serves.
     Healthy,
+    /// All clients are served, with less to fall back on than was asked for.
     Degraded,
+    /// Some client cannot be served.
     Failed,
 }
 
-/// Failed: some client cannot be served. Degraded: all are, with less to fall back on than was asked for.
-fn judge(look: &Look) -> (Verdict, Vec<String>) {
+impl Verdict {
+    /// The verdict of reasons to call it failed, and to call it degraded.
+    pub(crate) fn of(failed: &[String], degraded: &[String]) -> Self {
+        match (failed.is_empty(), degraded.is_empty()) {
+            (false, _) => Self::Failed,
+            (true, false) => Self::Degraded,
+            (true, true) => Self::Healthy,
+        }
+    }
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The word in a colour that says how good it is.
+    pub(crate) fn coloured(self) -> String {
+        let colour = match self {
+            Self::Healthy => Colour::Good,
+            Self::Degraded => Colour::Doubtful,
+            Self::Failed => Colour::Bad,
+        };
+        coloured(self.word(), colour)
+    }
+
+    pub(crate) fn exit_code(self) -> ExitCode {
+        match self {
+            Self::Healthy => ExitCode::SUCCESS,
+            Self::Degraded => ExitCode::from(DEGRADED),
+            Self::Failed => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Reasons to call it failed, and to call it degraded.
+fn judge(look: &Look) -> (Vec<String>, Vec<String>) {
     let observed = &look.observed;
     let partitions = observed.partitions;
     let (mut failed, mut degraded) = (Vec::new(), Vec::new());
@@ -68,10 +106,5 @@ fn judge(look: &Look) -> (Verdict, Vec<String>) {
     for wait in look.plan.waits.iter().filter(|wait| wait.what.is_lasting()) {
         degraded.push(wait.to_string());
     }
-    let verdict = match (failed.is_empty(), degraded.is_empty()) {
-        (false, _) => Verdict::Failed,
-        (true, false) => Verdict::Degraded,
-        (true, true) => Verdict::Healthy,
-    };
-    (verdict, failed.into_iter().chain(degraded).collect())
+    (failed, degraded)
 }

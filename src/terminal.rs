@@ -7,6 +7,8 @@ use std::io::{IsTerminal, Write};
 
 use serde_json::Value;
 
+use crate::page::Page;
+
 /// Says what was asked for. A reader that is gone (`| head`) is no error.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
@@ -46,18 +48,9 @@ pub(crate) enum Colour {
 
 /// Columns under their names, as wide as their widest cell. Each row has a cell per column.
 pub(crate) fn table(columns: &[&str], rows: &[Vec<String>]) {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([columns[column].len()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let line = |cells: &[String]| {
-        let padded: Vec<String> =
-            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        say(padded.join("  ").trim_end());
-    };
-    line(&columns.iter().map(|c| c.to_uppercase()).collect::<Vec<_>>());
-    rows.iter().for_each(|row| line(row));
+    let mut page = Page::default();
+    page.table(columns, rows);
+    say(page.text());
 }
 
 /// A value in a cell.

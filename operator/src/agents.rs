@@ -10,9 +10,12 @@ use std::time::Duration;
 
 use streamkeeper_proto::v1alpha1 as proto;
 use streamkeeper_proto::v1alpha1::membership_client::MembershipClient;
+pub use streamkeeper_proto::v1alpha1::progress::State as ProgressState;
 use streamkeeper_proto::v1alpha1::rebalance_client::RebalanceClient;
 use streamkeeper_proto::v1alpha1::topics_client::TopicsClient;
-pub use streamkeeper_proto::v1alpha1::{Partition, Topic};
+pub use streamkeeper_proto::v1alpha1::{
+    Drain, MemberLoad, Move, Partition, PlanResponse, Progress, Skew, Topic,
+};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -130,6 +133,33 @@ impl Agents {
             let mut progress = RebalanceClient::new(channel).get(request).await?.into_inner();
             let first = progress.message().await?;
             first.map(tonic::Response::new).ok_or_else(|| Status::unavailable("ended without an answer"))
+        })
+        .await
+    }
+
+    /// Which moves a rebalance would make now. Changes nothing.
+    pub async fn plan_rebalance(&self) -> Result<proto::PlanResponse, AgentError> {
+        self.any("plan rebalance", QUESTION, async |channel, deadline| {
+            let request = with_deadline(proto::PlanRequest { without: Vec::new() }, deadline);
+            RebalanceClient::new(channel).plan(request).await
+        })
+        .await
+    }
+
+    /// Moves replicas until members hold alike; ends a cancel.
+    pub async fn start_rebalance(&self) -> Result<proto::StartResponse, AgentError> {
+        self.any("start rebalance", CHANGE, async |channel, deadline| {
+            let request = proto::StartRequest { write: self.write() };
+            RebalanceClient::new(channel).start(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    /// Stops a rebalance: moves under way are taken back, none is begun.
+    pub async fn cancel_rebalance(&self) -> Result<proto::CancelResponse, AgentError> {
+        self.any("cancel rebalance", CHANGE, async |channel, deadline| {
+            let request = proto::CancelRequest { write: self.write() };
+            RebalanceClient::new(channel).cancel(with_deadline(request, deadline)).await
         })
         .await
     }
