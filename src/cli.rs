@@ -2,6 +2,7 @@
 //!
 //! Must not know: what they do. Read first: [`Verb`].
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -118,6 +119,11 @@ pub(crate) enum Verb {
         #[command(flatten)]
         data: Data,
     },
+    /// Reconcile the Ensembles and Topics of a Kubernetes cluster, until SIGTERM.
+    ///
+    /// In a pod it uses its ServiceAccount, elsewhere KUBECONFIG. Of several operators the one that holds the Lease
+    /// streamkeeper-operator (in POD_NAMESPACE) acts.
+    Operator(OperatorArgs),
     /// Print the definitions of the resources, for `kubectl apply -f -`.
     Crds,
     /// Ask an operator whether it is ready; exit status 0 if it is.
@@ -148,6 +154,20 @@ pub(crate) enum Verb {
         #[arg(long, hide = true, requires = "config")]
         with_parent: bool,
     },
+}
+
+/// What `operator` is told.
+#[derive(Args)]
+pub(crate) struct OperatorArgs {
+    /// A namespace to look after; may be given again. All without one.
+    #[arg(long = "namespace", value_name = "NS")]
+    pub(crate) namespaces: Vec<String>,
+    /// The agents' image where an Ensemble has none in spec.image: the operator's own.
+    #[arg(long, value_name = "IMAGE", default_value = concat!("streamkeeper:", env!("CARGO_PKG_VERSION")))]
+    pub(crate) image: String,
+    /// Where /livez, /readyz and /metrics are answered.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:8080")]
+    pub(crate) http: SocketAddr,
 }
 
 /// How events are shown.

@@ -6,6 +6,7 @@ mod describe;
 mod get;
 mod kubectl;
 mod look;
+mod operator;
 mod page;
 mod ready;
 mod status;
@@ -73,6 +74,7 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             }
             Err(status) => status,
         }),
+        Verb::Operator(args) => operator::run(args).map(done),
         Verb::Crds => crds().map(done),
         Verb::Ready { address, timeout } => ready::ready(&address, timeout).map(done),
         Verb::Agent { zoo_cfg: Some(file), properties, .. } => match zoo_cfg::load(&file, &properties) {

@@ -1,5 +1,5 @@
 //! Resources, validation, the plan and its status. Two substrates carry the plan out: local processes (`streamkeeper up`), and
-//! Kubernetes, which is not built yet.
+//! Kubernetes ([`kubernetes`], `streamkeeper operator`).
 //!
 //! Must not know: how processes are run, how agents work inside. Read first: [`crd`], [`manifest`], [`ensemble`], [`execute`].
 #![forbid(unsafe_code)]
@@ -11,6 +11,7 @@ pub mod ensemble;
 pub mod execute;
 pub mod finding;
 pub mod kafka_config;
+pub mod kubernetes;
 pub mod manifest;
 pub mod quantity;
 pub mod topic;

@@ -20,6 +20,8 @@ use crate::desired::Desired;
 use crate::ensemble::observed::{Blocker, Observed};
 use crate::topic;
 
+pub use rebalance::MAX_BYTES_PER_SECOND;
+
 /// One write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {

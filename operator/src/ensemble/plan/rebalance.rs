@@ -7,7 +7,7 @@ use crate::ensemble::observed::{Activity, Observed};
 use crate::quantity;
 
 /// What moves may use on one member unless the manifest says it.
-const MAX_BYTES_PER_SECOND: i64 = 50 * 1024 * 1024;
+pub const MAX_BYTES_PER_SECOND: i64 = 50 * 1024 * 1024;
 
 /// Sets the policy, then waits while replicas move. A skew that nobody shall repair is not waited for.
 pub(super) fn follow(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Next {

@@ -1,0 +1,194 @@
+//! Writes the objects that are not as they shall be, and only those; deletes objects of the ensemble that nobody wants any more.
+//!
+//! Each write names the state that was read, so that one that relies on an old picture is refused. An object that somebody else owns
+//! is never touched. Must not know: members and plans. Read first: [`apply`].
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde_json::Value;
+
+use super::api::{Api, ApiError, Identity, Object, Part};
+use super::build::{Kind, Parts, Wanted, objects, volume};
+use super::differs::differs;
+use super::names;
+use super::read::{Found, Live};
+
+/// Why the objects are not as they shall be.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The API server did not do it.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// An object with the name is there and is not the ensemble's.
+    #[error(
+        "{kind:?} {name} is there and does not belong to this ensemble; delete it, or give the ensemble another name"
+    )]
+    Foreign {
+        /// Its kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What was written, for people.
+pub type Written = Vec<String>;
+
+/// Brings the objects to what they shall be.
+///
+/// # Errors
+/// One of them cannot be written; those before it are.
+pub async fn apply<A: Api>(api: &A, parts: &Parts, found: &Found) -> Result<Written, ApplyError> {
+    let mut written = Written::new();
+    let wanted = objects(parts);
+    for object in &wanted {
+        let live = found.objects.get(&(object.kind, object.name.clone()));
+        written.extend(one(api, parts, object, live).await?);
+    }
+    let names: BTreeSet<(Kind, &str)> = wanted.iter().map(|o| (o.kind, o.name.as_str())).collect();
+    for ((kind, name), live) in &found.objects {
+        let ours = is_ours(&live.metadata, parts) && live.metadata.deletion_timestamp.is_none();
+        if ours && !names.contains(&(*kind, name.as_str())) {
+            delete(api, *kind, &parts.namespace, name, &identity(&live.metadata)).await?;
+            written.push(format!("delete {kind:?} {name}: it is not wanted any more"));
+        }
+    }
+    Ok(written)
+}
+
+async fn one<A: Api>(
+    api: &A,
+    parts: &Parts,
+    wanted: &Wanted,
+    live: Option<&Live>,
+) -> Result<Option<String>, ApplyError> {
+    let (kind, name) = (wanted.kind, wanted.name.clone());
+    // The picture may be old, and an object that was made since must not be taken for a missing one.
+    let fresh = if live.is_none() { get(api, kind, &parts.namespace, &name).await? } else { None };
+    let Some(live) = live.or(fresh.as_ref()) else {
+        write(api, kind, &parts.namespace, &name, &wanted.body).await?;
+        return Ok(Some(format!("make {kind:?} {name}")));
+    };
+    if !is_ours(&live.metadata, parts) {
+        return Err(ApplyError::Foreign { kind, name });
+    }
+    let Some(field) = differs(&wanted.body, &live.value) else { return Ok(None) };
+    write(api, kind, &parts.namespace, &name, &pinned(&wanted.body, &identity(&live.metadata))).await?;
+    Ok(Some(format!("apply {kind:?} {name}: {field}")))
+}
+
+/// Brings the volumes to what they shall be. A volume that cannot grow is told of and holds nothing up.
+///
+/// # Errors
+/// The API server gives no answer.
+pub async fn volumes<A: Api>(
+    api: &A,
+    parts: &Parts,
+    found: &Found,
+) -> Result<(Written, Vec<String>), ApiError> {
+    let (mut written, mut refused) = (Written::new(), Vec::new());
+    for (id, claim) in &found.claims {
+        let annotations = claim.metadata.annotations.as_ref();
+        let cluster = annotations.and_then(|annotations| annotations.get(names::CLUSTER));
+        let known = parts.memory.record.member(*id).is_some() && cluster.is_none();
+        if claim.metadata.deletion_timestamp.is_some() || !(known || cluster == Some(&parts.cluster_id)) {
+            continue;
+        }
+        let body = volume::build(parts, *id, claim);
+        let live = serde_json::to_value(claim.as_ref()).unwrap_or_default();
+        let Some(field) = differs(&body, &live) else { continue };
+        let name = claim.metadata.name.clone().unwrap_or_default();
+        let body = pinned(&body, &identity(&claim.metadata));
+        match api.apply::<PersistentVolumeClaim>(&parts.namespace, &name, &body, Part::Main).await {
+            Ok(()) => written.push(format!("apply volume {name}: {field}")),
+            Err(ApiError::Refused { message, .. }) => refused.push(format!("volume {name}: {message}")),
+            Err(error @ (ApiError::Conflict { .. } | ApiError::Unavailable { .. })) => return Err(error),
+        }
+    }
+    Ok((written, refused))
+}
+
+/// A body that is only taken by the object that was read.
+pub fn pinned(body: &Value, identity: &Identity) -> Value {
+    let mut body = body.clone();
+    body["metadata"]["uid"] = Value::String(identity.uid.clone());
+    body["metadata"]["resourceVersion"] = Value::String(identity.resource_version.clone());
+    body
+}
+
+fn identity(metadata: &ObjectMeta) -> Identity {
+    Identity {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        resource_version: metadata.resource_version.clone().unwrap_or_default(),
+    }
+}
+
+/// The ensemble is the object's owner, by its UID: an ensemble of the same name that is gone is another one.
+fn is_ours(metadata: &ObjectMeta, parts: &Parts) -> bool {
+    metadata.owner_references.iter().flatten().any(|owner| owner.uid == parts.uid)
+}
+
+async fn get<A: Api>(api: &A, kind: Kind, namespace: &str, name: &str) -> Result<Option<Live>, ApiError> {
+    match kind {
+        Kind::ConfigMap => fresh::<A, ConfigMap>(api, namespace, name).await,
+        Kind::ServiceAccount => fresh::<A, ServiceAccount>(api, namespace, name).await,
+        Kind::Service => fresh::<A, Service>(api, namespace, name).await,
+        Kind::NetworkPolicy => fresh::<A, NetworkPolicy>(api, namespace, name).await,
+        Kind::PodDisruptionBudget => fresh::<A, PodDisruptionBudget>(api, namespace, name).await,
+        Kind::StatefulSet => fresh::<A, StatefulSet>(api, namespace, name).await,
+    }
+}
+
+async fn fresh<A: Api, K: Object>(api: &A, namespace: &str, name: &str) -> Result<Option<Live>, ApiError> {
+    let object = api.get::<K>(namespace, name).await?;
+    Ok(object.map(|object| Live {
+        metadata: Resource::meta(&object).clone(),
+        value: serde_json::to_value(&object).unwrap_or_default(),
+    }))
+}
+
+/// Applies an object.
+///
+/// # Errors
+/// The API server did not do it.
+pub async fn write<A: Api>(
+    api: &A,
+    kind: Kind,
+    namespace: &str,
+    name: &str,
+    body: &Value,
+) -> Result<(), ApiError> {
+    match kind {
+        Kind::ConfigMap => api.apply::<ConfigMap>(namespace, name, body, Part::Main).await,
+        Kind::ServiceAccount => api.apply::<ServiceAccount>(namespace, name, body, Part::Main).await,
+        Kind::Service => api.apply::<Service>(namespace, name, body, Part::Main).await,
+        Kind::NetworkPolicy => api.apply::<NetworkPolicy>(namespace, name, body, Part::Main).await,
+        Kind::PodDisruptionBudget => {
+            api.apply::<PodDisruptionBudget>(namespace, name, body, Part::Main).await
+        }
+        Kind::StatefulSet => api.apply::<StatefulSet>(namespace, name, body, Part::Main).await,
+    }
+}
+
+async fn delete<A: Api>(
+    api: &A,
+    kind: Kind,
+    namespace: &str,
+    name: &str,
+    identity: &Identity,
+) -> Result<(), ApiError> {
+    match kind {
+        Kind::ConfigMap => api.delete::<ConfigMap>(namespace, name, identity).await,
+        Kind::ServiceAccount => api.delete::<ServiceAccount>(namespace, name, identity).await,
+        Kind::Service => api.delete::<Service>(namespace, name, identity).await,
+        Kind::NetworkPolicy => api.delete::<NetworkPolicy>(namespace, name, identity).await,
+        Kind::PodDisruptionBudget => api.delete::<PodDisruptionBudget>(namespace, name, identity).await,
+        Kind::StatefulSet => api.delete::<StatefulSet>(namespace, name, identity).await,
+    }
+}

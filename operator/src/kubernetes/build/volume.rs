@@ -1,0 +1,92 @@
+//! What is applied to the volumes that the StatefulSet made: they grow with the specification, say whose data they have, and go with
+//! the ensemble if that is wanted.
+//!
+//! What they say is enough to know the members again when the ConfigMap or the Ensemble was deleted and the volumes were kept.
+//! Read first: [`build`], [`remembered`].
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Parts;
+use crate::crd::DeletionPolicy;
+use crate::kubernetes::api::body_of;
+use crate::kubernetes::names;
+use crate::kubernetes::record::{Member, Memory, Volume};
+use crate::quantity;
+
+/// The fields of a member's volume that are the operator's.
+pub fn build(parts: &Parts, id: i32, claim: &PersistentVolumeClaim) -> Value {
+    let mut annotations = json!({names::CLUSTER: parts.cluster_id});
+    if let Some(member) = parts.memory.record.member(id).filter(|member| member.served) {
+        annotations[names::PLACE] = Value::String(member.place.to_string());
+    }
+    let mut metadata = json!({"name": claim.metadata.name, "annotations": annotations});
+    if parts.spec.deletion_policy == DeletionPolicy::Delete {
+        let mut owner = super::owner(parts);
+        // The StatefulSet may be its controller.
+        (owner.controller, owner.block_owner_deletion) = (None, None);
+        metadata["ownerReferences"] = json!([owner]);
+    }
+    let mut body = body_of::<PersistentVolumeClaim>(metadata);
+    body["spec"] = json!({"resources": {"requests": {"storage": wanted_size(parts, claim)}}});
+    let digest = super::digest(&body);
+    body["metadata"]["annotations"][names::APPLIED] = Value::String(digest);
+    body
+}
+
+/// The size that a volume shall have: a larger one than the specification's stays, because volumes never shrink.
+fn wanted_size(parts: &Parts, claim: &PersistentVolumeClaim) -> String {
+    let wanted = &parts.spec.storage.size;
+    match size(claim) {
+        Some(there) if quantity::compare(there, wanted).is_none_or(std::cmp::Ordering::is_ge) => {
+            there.to_owned()
+        }
+        Some(_) | None => wanted.clone(),
+    }
+}
+
+/// The size that a volume was asked to have.
+pub fn size(claim: &PersistentVolumeClaim) -> Option<&str> {
+    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+    requests.get("storage").map(|size| size.0.as_str())
+}
+
+/// The size that a volume has.
+pub fn capacity(claim: &PersistentVolumeClaim) -> Option<&str> {
+    claim.status.as_ref()?.capacity.as_ref()?.get("storage").map(|size| size.0.as_str())
+}
+
+/// The identity of the data and the members that volumes tell of; `None` where they tell of none.
+///
+/// # Errors
+/// They are of more than one ensemble.
+pub fn remembered(
+    claims: &BTreeMap<i32, Arc<PersistentVolumeClaim>>,
+) -> Result<Option<(String, Memory)>, String> {
+    let mut known: Option<String> = None;
+    let mut memory = Memory::default();
+    for (id, claim) in claims {
+        let annotation = |key: &str| claim.metadata.annotations.as_ref()?.get(key);
+        let (Some(cluster), Some(place)) = (annotation(names::CLUSTER), annotation(names::PLACE)) else {
+            continue;
+        };
+        let name = claim.metadata.name.clone().unwrap_or_default();
+        let place: u32 =
+            place.parse().map_err(|_| format!("volume {name}: {}: {place} is no number", names::PLACE))?;
+        match &known {
+            Some(other) if other != cluster => {
+                return Err(format!(
+                    "volume {name} has data of cluster {cluster}, others have data of {other}; delete or rename those that are not wanted"
+                ));
+            }
+            Some(_) => {}
+            None => known = Some(cluster.clone()),
+        }
+        memory.record.members.push(Member { id: *id, place, served: true, ..Member::default() });
+        memory.volumes.0.insert(*id, Volume { places: place + 1, claim: claim.metadata.uid.clone() });
+    }
+    Ok(known.map(|cluster| (cluster, memory)))
+}

@@ -1,0 +1,227 @@
+//! Kubernetes Events: what the operator did and what it could not do, with reasons from one enum that is also a label of metrics.
+//!
+//! The same thing about the same object is said once in a while. Must not know: when something happens. Read first: [`Happening`],
+//! [`Events`].
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::Resource;
+
+use super::api::{Api, Object};
+use super::metrics::Metrics;
+use crate::ensemble::plan::Step;
+
+/// The same thing is not said again for this long.
+const SILENCE: Duration = Duration::from_secs(600);
+/// At most this many things are remembered as said.
+const SAID_MAX: usize = 4096;
+/// Kubernetes' limit of a note, in bytes.
+const NOTE_BYTES_MAX: usize = 1024;
+
+/// Something that happened. The names are a contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Happening {
+    /// A member is made to run.
+    MemberStarted,
+    /// A member is started anew with another configuration or image.
+    MemberRestarted,
+    /// A member is stopped, its volume kept.
+    MemberStopped,
+    /// A member leaves for good.
+    MemberLeaves,
+    /// A member is gone.
+    MemberRetired,
+    /// A member gave its leads away.
+    LeadsHandedOver,
+    /// A member is being emptied.
+    MemberCordoned,
+    /// A member is used again.
+    MemberUncordoned,
+    /// The number of voters changes.
+    VotersChanged,
+    /// The policy of rebalances changes.
+    RebalancePolicyChanged,
+    /// A topic is made or altered.
+    TopicApplied,
+    /// A topic and its data are deleted.
+    TopicDeleted,
+    /// Deletions of topics wait for a word.
+    DeletionHeld,
+    /// The specification cannot be carried out.
+    InvalidSpec,
+    /// A volume cannot be grown.
+    VolumeNotGrown,
+    /// A volume is larger than the specification.
+    VolumeLarger,
+    /// A step failed and is tried again.
+    StepFailed,
+}
+
+impl Happening {
+    /// The event's reason.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::MemberStarted => "MemberStarted",
+            Self::MemberRestarted => "MemberRestarted",
+            Self::MemberStopped => "MemberStopped",
+            Self::MemberLeaves => "MemberLeaves",
+            Self::MemberRetired => "MemberRetired",
+            Self::LeadsHandedOver => "LeadsHandedOver",
+            Self::MemberCordoned => "MemberCordoned",
+            Self::MemberUncordoned => "MemberUncordoned",
+            Self::VotersChanged => "VotersChanged",
+            Self::RebalancePolicyChanged => "RebalancePolicyChanged",
+            Self::TopicApplied => "TopicApplied",
+            Self::TopicDeleted => "TopicDeleted",
+            Self::DeletionHeld => "DeletionHeld",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::VolumeNotGrown => "VolumeNotGrown",
+            Self::VolumeLarger => "VolumeLarger",
+            Self::StepFailed => "StepFailed",
+        }
+    }
+
+    fn is_warning(self) -> bool {
+        match self {
+            Self::DeletionHeld
+            | Self::InvalidSpec
+            | Self::VolumeNotGrown
+            | Self::VolumeLarger
+            | Self::StepFailed => true,
+            Self::MemberStarted
+            | Self::MemberRestarted
+            | Self::MemberStopped
+            | Self::MemberLeaves
+            | Self::MemberRetired
+            | Self::LeadsHandedOver
+            | Self::MemberCordoned
+            | Self::MemberUncordoned
+            | Self::VotersChanged
+            | Self::RebalancePolicyChanged
+            | Self::TopicApplied
+            | Self::TopicDeleted => false,
+        }
+    }
+}
+
+impl From<&Step> for Happening {
+    fn from(step: &Step) -> Self {
+        match step {
+            Step::Start(_) => Self::MemberStarted,
+            Step::Restart(_) => Self::MemberRestarted,
+            Step::Stop(_) => Self::MemberStopped,
+            Step::MarkLeaving(_) | Step::Remove(_) => Self::MemberLeaves,
+            Step::Retire(_) => Self::MemberRetired,
+            Step::HandOver(_) => Self::LeadsHandedOver,
+            Step::Cordon(_) | Step::Drain(_) => Self::MemberCordoned,
+            Step::Uncordon(_) => Self::MemberUncordoned,
+            Step::Promote(_) | Step::Demote(_) => Self::VotersChanged,
+            Step::ConfigureRebalance { .. } => Self::RebalancePolicyChanged,
+            Step::ApplyTopic(_) => Self::TopicApplied,
+        }
+    }
+}
+
+/// Tells of happenings.
+#[derive(Debug)]
+pub struct Events {
+    instance: String,
+    said: RefCell<BTreeMap<(String, Happening, String), Instant>>,
+}
+
+impl Events {
+    /// Events of the operator that is called `instance`.
+    pub fn new(instance: &str) -> Self {
+        Self { instance: instance.to_owned(), said: RefCell::default() }
+    }
+
+    /// Says what happened to an object. An event that cannot be written is lost: it is for people.
+    pub async fn tell<A: Api, K: Object>(
+        &self,
+        api: &A,
+        metrics: &Metrics,
+        object: &K,
+        happening: Happening,
+        note: &str,
+    ) {
+        let meta = Resource::meta(object);
+        let uid = meta.uid.clone().unwrap_or_default();
+        if !self.is_new((uid, happening, note.to_owned()), Instant::now()) {
+            return;
+        }
+        metrics.event(happening.reason());
+        let event = event(object, happening, note, &self.instance, Timestamp::now());
+        let namespace = meta.namespace.clone().unwrap_or_default();
+        if let Err(error) = api.create::<Event>(&namespace, &event).await {
+            tracing::debug!(%error, "an event is lost");
+        }
+    }
+
+    fn is_new(&self, what: (String, Happening, String), now: Instant) -> bool {
+        let mut said = self.said.borrow_mut();
+        if said.get(&what).is_some_and(|at| now.duration_since(*at) < SILENCE) {
+            return false;
+        }
+        if said.len() >= SAID_MAX {
+            said.retain(|_, at| now.duration_since(*at) < SILENCE);
+        }
+        if said.len() >= SAID_MAX {
+            said.clear();
+        }
+        said.insert(what, now);
+        true
+    }
+}
+
+fn event<K: Object>(object: &K, happening: Happening, note: &str, instance: &str, now: Timestamp) -> Event {
+    let meta = Resource::meta(object);
+    let name = meta.name.clone().unwrap_or_default();
+    let mut note = note.to_owned();
+    while note.len() > NOTE_BYTES_MAX {
+        note.pop();
+    }
+    Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{name}.{:x}", now.as_nanosecond())),
+            namespace: meta.namespace.clone(),
+            ..ObjectMeta::default()
+        },
+        event_time: Some(MicroTime(now)),
+        regarding: Some(ObjectReference {
+            api_version: Some(K::api_version(&()).into_owned()),
+            kind: Some(K::kind(&()).into_owned()),
+            name: meta.name.clone(),
+            namespace: meta.namespace.clone(),
+            uid: meta.uid.clone(),
+            resource_version: meta.resource_version.clone(),
+            ..ObjectReference::default()
+        }),
+        action: Some("Reconcile".to_owned()),
+        reason: Some(happening.reason().to_owned()),
+        note: Some(note),
+        type_: Some(if happening.is_warning() { "Warning" } else { "Normal" }.to_owned()),
+        reporting_controller: Some("streamkeeper.dev/operator".to_owned()),
+        reporting_instance: Some(instance.chars().take(128).collect()),
+        ..Event::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_thing_is_said_once_in_a_while() {
+        let (events, now) = (Events::new("o"), Instant::now());
+        let what = |note: &str| ("uid".to_owned(), Happening::StepFailed, note.to_owned());
+        assert!(events.is_new(what("a"), now) && !events.is_new(what("a"), now));
+        assert!(events.is_new(what("b"), now));
+        assert!(events.is_new(what("a"), now + SILENCE));
+    }
+}

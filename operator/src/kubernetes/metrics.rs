@@ -1,0 +1,232 @@
+//! The operator's metrics, under the names of controller-runtime where it has one, so that dashboards fit.
+//!
+//! Read first: [`Metrics`].
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Bounds of the histogram of reconcile times, in seconds, as controller-runtime has them (a part of them).
+const BOUNDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+
+/// How a look ended; a label of `controller_runtime_reconcile_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ended {
+    /// Nothing is to be done.
+    Success,
+    /// Something is awaited; it is looked at again soon.
+    RequeueAfter,
+    /// It failed.
+    Error,
+}
+
+impl Ended {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::RequeueAfter => "requeue_after",
+            Self::Error => "error",
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Numbers {
+    looks: BTreeMap<Ended, u64>,
+    buckets: [u64; BOUNDS.len()],
+    seconds: f64,
+    writes: BTreeMap<(&'static str, String), u64>,
+    failures: BTreeMap<&'static str, u64>,
+    events: BTreeMap<&'static str, u64>,
+    queued: u64,
+    active: i64,
+    leads: bool,
+    resources: usize,
+}
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    numbers: Mutex<Numbers>,
+}
+
+impl Metrics {
+    fn numbers(&self) -> MutexGuard<'_, Numbers> {
+        // Counters stay good whatever another thread died of.
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A look at an ensemble begins.
+    pub fn begins(&self) {
+        self.numbers().active += 1;
+    }
+
+    /// A look at an ensemble is over.
+    pub fn ends(&self, ended: Ended, took: Duration) {
+        let mut numbers = self.numbers();
+        numbers.active -= 1;
+        *numbers.looks.entry(ended).or_default() += 1;
+        let seconds = took.as_secs_f64();
+        numbers.seconds += seconds;
+        for (bucket, bound) in numbers.buckets.iter_mut().zip(BOUNDS) {
+            *bucket += u64::from(seconds <= bound);
+        }
+    }
+
+    /// Something changed that asks for a look.
+    pub fn queued(&self) {
+        self.numbers().queued += 1;
+    }
+
+    /// A write to the API server.
+    pub fn write(&self, verb: &'static str, kind: &str) {
+        *self.numbers().writes.entry((verb, kind.to_owned())).or_default() += 1;
+    }
+
+    /// A call to the API server failed.
+    pub fn failure(&self, label: &'static str) {
+        *self.numbers().failures.entry(label).or_default() += 1;
+    }
+
+    /// An event was written.
+    pub fn event(&self, reason: &'static str) {
+        *self.numbers().events.entry(reason).or_default() += 1;
+    }
+
+    /// Whether this operator acts.
+    pub fn leads(&self, leads: bool) {
+        self.numbers().leads = leads;
+    }
+
+    /// How many ensembles are looked after.
+    pub fn resources(&self, count: usize) {
+        self.numbers().resources = count;
+    }
+
+    /// Everything in Prometheus' text format.
+    pub fn text(&self) -> String {
+        let numbers = self.numbers();
+        let mut text = String::new();
+        reconciles(&numbers, &mut text);
+        let mut counter = |name: &str, help: &str, rows: Vec<(String, u64)>| {
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+            for (labels, value) in rows {
+                let _ = writeln!(text, "{name}{labels} {value}");
+            }
+        };
+        let writes = numbers
+            .writes
+            .iter()
+            .map(|((verb, kind), n)| (format!("{{verb=\"{verb}\",kind=\"{kind}\"}}"), *n));
+        counter("streamkeeper_api_writes_total", "Writes to the API server.", writes.collect());
+        let failures = numbers.failures.iter().map(|(reason, n)| (format!("{{reason=\"{reason}\"}}"), *n));
+        counter(
+            "streamkeeper_api_failures_total",
+            "Calls to the API server that failed.",
+            failures.collect(),
+        );
+        let events = numbers.events.iter().map(|(reason, n)| (format!("{{reason=\"{reason}\"}}"), *n));
+        counter("streamkeeper_events_total", "Events by reason.", events.collect());
+        counter(
+            "workqueue_adds_total",
+            "Changes that asked for a look.",
+            vec![("{name=\"ensemble\"}".to_owned(), numbers.queued)],
+        );
+        let mut gauge = |name: &str, help: &str, labels: &str, value: String| {
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name}{labels} {value}");
+        };
+        let ensemble = "{controller=\"ensemble\"}";
+        gauge("controller_runtime_active_workers", "Looks that go on.", ensemble, numbers.active.to_string());
+        gauge(
+            "streamkeeper_ensembles",
+            "Ensembles that are looked after.",
+            "",
+            numbers.resources.to_string(),
+        );
+        gauge(
+            "leader_election_master_status",
+            "1 for the operator that acts.",
+            "{name=\"streamkeeper-operator\"}",
+            u8::from(numbers.leads).to_string(),
+        );
+        process(&mut text);
+        text
+    }
+}
+
+fn reconciles(numbers: &Numbers, text: &mut String) {
+    let name = "controller_runtime_reconcile";
+    let _ = writeln!(text, "# HELP {name}_total Looks at an ensemble.\n# TYPE {name}_total counter");
+    for ended in [Ended::Success, Ended::RequeueAfter, Ended::Error] {
+        let count = numbers.looks.get(&ended).copied().unwrap_or(0);
+        let _ =
+            writeln!(text, "{name}_total{{controller=\"ensemble\",result=\"{}\"}} {count}", ended.label());
+    }
+    let errors = numbers.looks.get(&Ended::Error).copied().unwrap_or(0);
+    let _ = writeln!(
+        text,
+        "# HELP {name}_errors_total Looks that failed.\n# TYPE {name}_errors_total counter\n\
+         {name}_errors_total{{controller=\"ensemble\"}} {errors}\n\
+         # HELP {name}_time_seconds How long a look took.\n# TYPE {name}_time_seconds histogram"
+    );
+    for (count, bound) in numbers.buckets.iter().zip(BOUNDS) {
+        let _ =
+            writeln!(text, "{name}_time_seconds_bucket{{controller=\"ensemble\",le=\"{bound}\"}} {count}");
+    }
+    let total: u64 = numbers.looks.values().sum();
+    let _ = writeln!(
+        text,
+        "{name}_time_seconds_bucket{{controller=\"ensemble\",le=\"+Inf\"}} {total}\n\
+         {name}_time_seconds_sum{{controller=\"ensemble\"}} {}\n\
+         {name}_time_seconds_count{{controller=\"ensemble\"}} {total}",
+        numbers.seconds
+    );
+}
+
+/// What Prometheus' clients say of the process, as far as `/proc` has it.
+fn process(text: &mut String) {
+    // Ticks and pages of Linux on every machine we are built for.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    const PAGE_BYTES: u64 = 4096;
+    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else { return };
+    // The name in parentheses may have spaces.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let field = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    let cpu = (field(11) + field(12)) as f64 / TICKS_PER_SECOND;
+    let _ = writeln!(
+        text,
+        "# HELP process_cpu_seconds_total Time on processors.\n# TYPE process_cpu_seconds_total counter\n\
+         process_cpu_seconds_total {cpu}\n\
+         # HELP process_resident_memory_bytes Memory.\n# TYPE process_resident_memory_bytes gauge\n\
+         process_resident_memory_bytes {}",
+        field(21) * PAGE_BYTES
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_are_counted_under_the_names_that_dashboards_know() {
+        let metrics = Metrics::default();
+        metrics.begins();
+        metrics.ends(Ended::Success, Duration::from_millis(7));
+        metrics.begins();
+        metrics.ends(Ended::Error, Duration::from_secs(3));
+        metrics.write("apply", "ConfigMap");
+        let text = metrics.text();
+        for line in [
+            "controller_runtime_reconcile_total{controller=\"ensemble\",result=\"success\"} 1",
+            "controller_runtime_reconcile_errors_total{controller=\"ensemble\"} 1",
+            "controller_runtime_reconcile_time_seconds_bucket{controller=\"ensemble\",le=\"0.01\"} 1",
+            "controller_runtime_reconcile_time_seconds_bucket{controller=\"ensemble\",le=\"+Inf\"} 2",
+            "streamkeeper_api_writes_total{verb=\"apply\",kind=\"ConfigMap\"} 1",
+            "controller_runtime_active_workers{controller=\"ensemble\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+        assert!(text.contains("process_resident_memory_bytes"));
+    }
+}

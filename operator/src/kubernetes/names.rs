@@ -1,0 +1,118 @@
+//! How the objects of an ensemble are called, labelled and reached.
+//!
+//! Must not know: what is in them. Read first: [`agents`], [`labels`].
+
+use std::collections::BTreeMap;
+
+/// The field manager of every write, and the value of `app.kubernetes.io/managed-by`.
+pub const MANAGER: &str = "streamkeeper";
+/// The value of `app.kubernetes.io/name`.
+pub const APP: &str = "streamkeeper";
+/// The label with the ensemble's name.
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// The label with the role of a pod.
+pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// The annotation with a digest of what was applied, so that a field that is not applied any more is noticed.
+pub const APPLIED: &str = "streamkeeper.dev/applied";
+/// The annotation of a pod with what it was made from: another one, and the member must be restarted.
+pub const REVISION: &str = "streamkeeper.dev/revision";
+/// The annotation of a volume with the cluster whose data it has.
+pub const CLUSTER: &str = "streamkeeper.dev/cluster-id";
+/// The annotation of a volume with the number of its member's disk on it; only of members that served.
+pub const PLACE: &str = "streamkeeper.dev/place";
+/// The finalizer of a Topic whose data shall go with it.
+pub const FINALIZER: &str = "streamkeeper.dev/topic";
+/// The annotation of an Ensemble that permits a deletion of many topics: how many at most.
+pub const CONFIRM_DELETIONS: &str = "streamkeeper.dev/confirm-topic-deletions";
+
+/// Traffic between agents.
+pub const PEER: u16 = 7301;
+/// ZooKeeper's clients.
+pub const ZOOKEEPER: u16 = 2181;
+/// Kafka's clients.
+pub const KAFKA: u16 = 9092;
+/// The agents' gRPC.
+pub const GRPC: u16 = 7401;
+/// The agents' HTTP.
+pub const HTTP: u16 = 8401;
+
+/// The ConfigMap, the headless Service and the ServiceAccount of the agents.
+pub fn agents(ensemble: &str) -> String {
+    format!("{ensemble}-agents")
+}
+
+/// The Service for ZooKeeper's clients.
+pub fn zookeeper(ensemble: &str) -> String {
+    format!("{ensemble}-zookeeper")
+}
+
+/// The Service for Kafka's clients.
+pub fn kafka(ensemble: &str) -> String {
+    format!("{ensemble}-kafka")
+}
+
+/// The pod of a member.
+pub fn pod(ensemble: &str, id: i32) -> String {
+    format!("{ensemble}-{id}")
+}
+
+/// The volume of a member, as a StatefulSet calls it.
+pub fn claim(ensemble: &str, id: i32) -> String {
+    format!("data-{ensemble}-{id}")
+}
+
+/// The member that a pod belongs to.
+pub fn member_of_pod(ensemble: &str, pod: &str) -> Option<i32> {
+    ordinal(pod.strip_prefix(ensemble)?.strip_prefix('-')?)
+}
+
+/// The member that a volume belongs to.
+pub fn member_of_claim(ensemble: &str, claim: &str) -> Option<i32> {
+    member_of_pod(ensemble, claim.strip_prefix("data-")?)
+}
+
+/// A number as Kubernetes writes ordinals: `01` is none.
+fn ordinal(text: &str) -> Option<i32> {
+    let number: i32 = text.parse().ok()?;
+    (number >= 0 && number.to_string() == text).then_some(number)
+}
+
+/// The labels that find the agents of an ensemble.
+pub fn selector(ensemble: &str) -> BTreeMap<String, String> {
+    let label = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    [("app.kubernetes.io/name", APP), (INSTANCE, ensemble), (COMPONENT, "agent")].map(label).into()
+}
+
+/// The labels of every object of an ensemble.
+pub fn labels(ensemble: &str) -> BTreeMap<String, String> {
+    let mut labels = selector(ensemble);
+    labels.insert("app.kubernetes.io/managed-by".to_owned(), MANAGER.to_owned());
+    labels
+}
+
+/// [`selector`] as `kubectl -l` and `/scale` write it.
+pub fn selector_text(ensemble: &str) -> String {
+    let labels: Vec<String> =
+        selector(ensemble).iter().map(|(key, value)| format!("{key}={value}")).collect();
+    labels.join(",")
+}
+
+/// The domain of the agents' host names.
+pub fn domain(ensemble: &str, namespace: &str) -> String {
+    format!("{}.{namespace}.svc", agents(ensemble))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_read_from_names_and_from_nothing_like_them() {
+        assert_eq!(member_of_pod("main", &pod("main", 12)), Some(12));
+        assert_eq!(member_of_claim("main", &claim("main", 0)), Some(0));
+        for other in ["main-x", "main-01", "main--1", "other-1", "main", "main-2-3"] {
+            assert_eq!(member_of_pod("main", other), None, "{other}");
+        }
+        assert_eq!(member_of_claim("main", "main-0"), None);
+    }
+}

@@ -1,0 +1,397 @@
+//! One look at one ensemble: what there is, what is wanted, the next steps, what is reported.
+//!
+//! Level-triggered: a look decides from what it reads and from nothing else; what is kept between looks are connections and what was
+//! said last. Must not know: when it is called. Read first: [`look`], [`Operator`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::Resource;
+
+use super::api::{Api, ApiError};
+use super::apply::{self, ApplyError};
+use super::build::{Parts, config_map, pod, stateful_set, volume};
+use super::events::{Events, Happening};
+use super::metrics::Metrics;
+use super::read::{Found, Key, read};
+use super::record::Memory;
+use super::substrate::Pods;
+use super::validate::{Validated, sentence, validate};
+use super::{facts, names, report, topics};
+use crate::agents::Agents;
+use crate::crd::{Ensemble, EnsembleStatus, Topic};
+use crate::ensemble::observe::observe;
+use crate::ensemble::observed::Observed;
+use crate::ensemble::plan::{Plan, plan};
+use crate::ensemble::status::{Moment, status, timestamp};
+use crate::execute::{StepFailed, SubstrateError, execute};
+use crate::quantity;
+
+/// It is looked again this soon while something is missing, and this late when nothing is (a watch tells of changes before).
+const BUSY: Duration = Duration::from_millis(700);
+const QUIET: Duration = Duration::from_secs(30);
+/// A status that was written this lately is known better than the caches know it.
+const WRITTEN_LATELY: Duration = Duration::from_secs(2);
+
+/// Why a look did not come to its end; the next one begins from the start.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// The API server did not do something.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// A step of the plan failed.
+    #[error(transparent)]
+    Step(#[from] StepFailed),
+    /// What is remembered could not be written.
+    #[error("the record of members: {0}")]
+    Record(SubstrateError),
+}
+
+impl LookError {
+    /// An object was changed meanwhile: another look will do.
+    pub fn is_conflict(&self) -> bool {
+        let conflict = |error: &SubstrateError| {
+            error.downcast_ref::<ApiError>().is_some_and(|e| matches!(e, ApiError::Conflict { .. }))
+        };
+        match self {
+            Self::Api(error) => matches!(error, ApiError::Conflict { .. }),
+            Self::Step(failed) => conflict(&failed.source),
+            Self::Record(error) => conflict(error),
+        }
+    }
+}
+
+/// What all looks share.
+#[derive(Debug)]
+pub struct Operator<'a, A> {
+    /// The API server.
+    pub api: &'a A,
+    /// What is told to people.
+    pub events: &'a Events,
+    /// What is counted.
+    pub metrics: &'a Metrics,
+    /// The agents' image where a specification has none.
+    pub image: &'a str,
+    /// Where the operator runs, if in a cluster.
+    pub operator_namespace: Option<&'a str>,
+    /// The term of the lease.
+    pub token: i64,
+}
+
+/// What is kept between looks at one ensemble.
+#[derive(Debug)]
+pub struct Kept {
+    agents: Arc<Agents>,
+    token: i64,
+    said: Option<(EnsembleStatus, Instant)>,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { agents: Arc::new(Agents::new(&BTreeMap::new(), 0)), token: 0, said: None }
+    }
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// There is nothing to look at any more.
+    Gone,
+    /// Another look after this time, and whether something is awaited.
+    Again(Duration, bool),
+}
+
+/// Looks once.
+///
+/// # Errors
+/// Something failed; what was done before it stays.
+pub async fn look<A: Api>(operator: &Operator<'_, A>, key: &Key, kept: &mut Kept) -> Result<Look, LookError> {
+    let mut found = read(operator.api, key).await?;
+    let Some(ensemble) = found.ensemble.clone() else {
+        return without_ensemble(operator, key, &found).await;
+    };
+    if ensemble.metadata.deletion_timestamp.is_some() {
+        // Kubernetes deletes what it owns; nothing that is started now would stay.
+        topics::settle(operator, key, &found, None).await?;
+        return Ok(Look::Again(QUIET, true));
+    }
+    let (parts, validated, refusal) = wanted(operator, key, &ensemble, &found);
+    let changes = refusal.is_none() && !ensemble.spec.paused;
+    let mut refusal = refusal;
+    if changes {
+        refusal = bring_objects(operator, &ensemble, &parts, &found).await?;
+    }
+    confirm_losses(operator.api, &parts, &mut found).await?;
+    let observed = look_at_members(operator, kept, &parts, &found).await;
+    let planned = if refusal.is_some() { Plan::default() } else { plan(&validated.desired, &observed) };
+    let failed = if changes && refusal.is_none() {
+        let settled = topics::settle(operator, key, &found, Some(&kept.agents)).await;
+        let done = carry_out(operator, &ensemble, &parts, kept, (&found, &observed), &planned).await;
+        settled.map_err(LookError::from).and(done).err()
+    } else {
+        None
+    };
+    let scene = Scene { key, found: &found, validated: &validated, observed: &observed, planned: &planned };
+    report_all(operator, kept, &ensemble, &scene, refusal.as_deref()).await?;
+    if let Some(failed) = failed {
+        return Err(failed);
+    }
+    let busy =
+        !planned.is_converged() || found.topics.iter().any(|t| t.metadata.deletion_timestamp.is_some());
+    Ok(Look::Again(if busy { BUSY } else { QUIET }, busy))
+}
+
+/// What one look saw and decided.
+struct Scene<'a> {
+    key: &'a Key,
+    found: &'a Found,
+    validated: &'a Validated,
+    observed: &'a Observed,
+    planned: &'a Plan,
+}
+
+/// The parts of the objects, what is wanted, and why nothing may be changed if nothing may.
+fn wanted<A>(
+    operator: &Operator<'_, A>,
+    key: &Key,
+    ensemble: &Ensemble,
+    found: &Found,
+) -> (Parts, Validated, Option<String>) {
+    let uid = ensemble.metadata.uid.clone().unwrap_or_default();
+    let remembered = recollect(found);
+    let mut refusal = remembered.as_ref().err().cloned();
+    let (cluster_id, memory) = remembered.unwrap_or_default();
+    let members = i32::try_from(memory.record.members.len()).unwrap_or(i32::MAX);
+    let validated = validate(ensemble, found.topics.iter().map(AsRef::as_ref), members);
+    if refusal.is_none() && !validated.findings.is_empty() {
+        refusal = Some(sentence(&validated.findings));
+    }
+    let storage = &ensemble.spec.storage;
+    let template = found.stateful_set.as_ref().and_then(|set| stateful_set::template_of(set));
+    let parts = Parts {
+        name: key.name.clone(),
+        namespace: key.namespace.clone(),
+        cluster_id: cluster_id.unwrap_or_else(|| uid.replace('-', "")),
+        uid,
+        spec: ensemble.spec.clone(),
+        memory,
+        replicas: facts::replicas(found),
+        template: template.unwrap_or_else(|| (storage.size.clone(), storage.class.clone())),
+        image: operator.image.to_owned(),
+        operator_namespace: operator.operator_namespace.map(str::to_owned),
+    };
+    (parts, validated, refusal)
+}
+
+/// The identity of the data and the members: from the ConfigMap, and where that is gone from the volumes.
+fn recollect(found: &Found) -> Result<(Option<String>, Memory), String> {
+    if let Some(map) = &found.config_map {
+        return Ok((config_map::cluster_id(map), config_map::memory(map)?));
+    }
+    Ok(volume::remembered(&found.claims)?.map_or_else(Default::default, |(id, memory)| (Some(id), memory)))
+}
+
+/// Applies the objects; returns why nothing more may be done, if so.
+async fn bring_objects<A: Api>(
+    operator: &Operator<'_, A>,
+    ensemble: &Ensemble,
+    parts: &Parts,
+    found: &Found,
+) -> Result<Option<String>, LookError> {
+    match apply::apply(operator.api, parts, found).await {
+        Ok(written) => written.iter().for_each(|what| tracing::info!(ensemble = parts.name, "{what}")),
+        Err(ApplyError::Api(ApiError::Refused { what, message })) => {
+            return Ok(Some(format!("{what}: {message}")));
+        }
+        Err(ApplyError::Api(error)) => return Err(error.into()),
+        Err(foreign @ ApplyError::Foreign { .. }) => return Ok(Some(foreign.to_string())),
+    }
+    let (written, refused) = apply::volumes(operator.api, parts, found).await?;
+    written.iter().for_each(|what| tracing::info!(ensemble = parts.name, "{what}"));
+    for note in refused {
+        operator.tell(ensemble, Happening::VolumeNotGrown, &note).await;
+    }
+    for claim in found.claims.values() {
+        let wanted = &parts.spec.storage.size;
+        let larger = volume::size(claim)
+            .filter(|size| quantity::compare(size, wanted).is_some_and(std::cmp::Ordering::is_gt));
+        if let Some(size) = larger {
+            let name = claim.metadata.name.clone().unwrap_or_default();
+            let note =
+                format!("volume {name} has {size}, spec.storage.size is {wanted}; volumes never shrink");
+            operator.tell(ensemble, Happening::VolumeLarger, &note).await;
+        }
+    }
+    Ok(None)
+}
+
+/// A cache that lags must not make a member look as if it had lost its disk (Sieve's stale state: ZooKeeper operator 312, 314).
+async fn confirm_losses<A: Api>(api: &A, parts: &Parts, found: &mut Found) -> Result<(), ApiError> {
+    let suspects = facts::processes(found, &parts.memory, "").into_iter().filter(|(_, p)| p.lost);
+    let suspects: Vec<i32> = suspects.map(|(id, _)| id).collect();
+    for id in suspects {
+        let name = names::claim(&parts.name, id);
+        match api.get::<PersistentVolumeClaim>(&parts.namespace, &name).await? {
+            Some(claim) => drop(found.claims.insert(id, Arc::new(claim))),
+            None => drop(found.claims.remove(&id)),
+        }
+    }
+    Ok(())
+}
+
+async fn look_at_members<A: Api>(
+    operator: &Operator<'_, A>,
+    kept: &mut Kept,
+    parts: &Parts,
+    found: &Found,
+) -> Observed {
+    let addresses = facts::addresses(found, &parts.memory);
+    if kept.token != operator.token {
+        *kept = Kept {
+            agents: Arc::new(Agents::new(&addresses, operator.token)),
+            token: operator.token,
+            said: None,
+        };
+    } else if let Some(agents) = Arc::get_mut(&mut kept.agents) {
+        agents.set_addresses(&addresses);
+    } else {
+        kept.agents = Arc::new(Agents::new(&addresses, operator.token));
+    }
+    let processes = facts::processes(found, &parts.memory, &pod::revision(parts));
+    let mut observed = observe(&kept.agents, processes, parts.spec.replicas).await;
+    for (id, member) in &mut observed.members {
+        // An agent that the kubelet hears is not dead because the operator does not hear it.
+        member.answers |= found.pods.get(id).is_some_and(|pod| facts::is_ready(pod));
+    }
+    observed
+}
+
+/// Notes who serves, then carries the steps out up to the first that fails.
+async fn carry_out<A: Api>(
+    operator: &Operator<'_, A>,
+    ensemble: &Ensemble,
+    parts: &Parts,
+    kept: &Kept,
+    (found, observed): (&Found, &Observed),
+    planned: &Plan,
+) -> Result<(), LookError> {
+    let mut pods = Pods::new(operator.api, parts);
+    let served = served(parts, found, observed);
+    if !served.is_empty() {
+        pods.note_served(&served).await.map_err(LookError::Record)?;
+    }
+    for planned in &planned.steps {
+        let note = format!("{}: {}", planned.step, planned.why);
+        match execute(std::slice::from_ref(planned), &kept.agents, &mut pods).await {
+            Ok(()) => operator.tell(ensemble, (&planned.step).into(), &note).await,
+            Err(failed) => {
+                let failed = LookError::from(failed);
+                if !failed.is_conflict() {
+                    operator.tell(ensemble, Happening::StepFailed, &failed.to_string()).await;
+                }
+                return Err(failed);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Members that serve, with their volumes, as far as that is not remembered yet.
+fn served(parts: &Parts, found: &Found, observed: &Observed) -> Vec<(i32, String)> {
+    let news = |id: i32| {
+        let member = parts.memory.record.member(id)?;
+        let claim = found.claims.get(&id)?.metadata.uid.clone()?;
+        let remembered = parts.memory.volumes.0.get(&id).and_then(|volume| volume.claim.as_ref());
+        (!member.served || remembered.is_none()).then_some((id, claim))
+    };
+    observed.members.iter().filter(|(_, m)| m.ready).filter_map(|(id, _)| news(*id)).collect()
+}
+
+/// Writes what is news of the ensemble and of its topics.
+async fn report_all<A: Api>(
+    operator: &Operator<'_, A>,
+    kept: &mut Kept,
+    ensemble: &Ensemble,
+    scene: &Scene<'_>,
+    refusal: Option<&str>,
+) -> Result<(), LookError> {
+    let now = timestamp(SystemTime::now());
+    let moment = |generation| Moment {
+        now,
+        next: now.checked_add(if scene.planned.is_converged() { QUIET } else { BUSY }).unwrap_or(now),
+        generation,
+    };
+    let lately = kept.said.as_ref().filter(|(_, at)| at.elapsed() < WRITTEN_LATELY);
+    let previous = lately.map(|(said, _)| said.clone());
+    let previous = previous.or_else(|| ensemble.status.clone()).unwrap_or_default();
+    let at = moment(ensemble.metadata.generation);
+    let endpoints = Some(report::endpoints(scene.key));
+    let desired = &scene.validated.desired;
+    let mut next = status(desired, scene.observed, scene.planned, &previous, endpoints, &at);
+    next.selector = Some(names::selector_text(&scene.key.name));
+    if let Some(why) = refusal {
+        report::refuse_ensemble(&mut next, &previous, why, &at);
+        operator.tell(ensemble, Happening::InvalidSpec, why).await;
+    }
+    let age = kept.said.as_ref().map(|(_, at)| at.elapsed());
+    if report::is_news(&previous, &next, age) {
+        report::write(operator.api, ensemble, &scene.key.namespace, &next).await?;
+        kept.said = Some((next, Instant::now()));
+    }
+    for topic in scene.found.topics.iter().filter(|topic| topic.metadata.deletion_timestamp.is_none()) {
+        report_topic(operator, topic, scene, &moment(topic.metadata.generation)).await?;
+    }
+    Ok(())
+}
+
+async fn report_topic<A: Api>(
+    operator: &Operator<'_, A>,
+    topic: &Topic,
+    scene: &Scene<'_>,
+    moment: &Moment,
+) -> Result<(), ApiError> {
+    let resource = topic.metadata.name.clone().unwrap_or_default();
+    let previous = topic.status.clone().unwrap_or_default();
+    let name = topic.spec.name_in_kafka(&resource);
+    let next = match scene.validated.refused.get(&resource) {
+        Some(findings) => report::refuse_topic(&previous, &sentence(findings), moment),
+        None => {
+            crate::topic::status::status(name, &topic.spec, scene.observed, scene.planned, &previous, moment)
+        }
+    };
+    if next != previous {
+        report::write(operator.api, topic, &scene.key.namespace, &next).await?;
+    }
+    Ok(())
+}
+
+/// Topics that name an ensemble that is not there say so, and are let go.
+async fn without_ensemble<A: Api>(
+    operator: &Operator<'_, A>,
+    key: &Key,
+    found: &Found,
+) -> Result<Look, LookError> {
+    topics::settle(operator, key, found, None).await?;
+    let why = format!("spec.ensembleRef.name: there is no Ensemble {:?} in this namespace", key.name);
+    let now = timestamp(SystemTime::now());
+    for topic in found.topics.iter().filter(|topic| topic.metadata.deletion_timestamp.is_none()) {
+        let moment = Moment { now, next: now, generation: topic.metadata.generation };
+        let previous = topic.status.clone().unwrap_or_default();
+        let next = report::refuse_topic(&previous, &why, &moment);
+        if next != previous {
+            report::write(operator.api, topic.as_ref(), &key.namespace, &next).await?;
+        }
+    }
+    Ok(if found.topics.is_empty() { Look::Gone } else { Look::Again(QUIET, false) })
+}
+
+impl<A: Api> Operator<'_, A> {
+    /// Says what happened to an object.
+    pub async fn tell<K: super::api::Object>(&self, object: &K, happening: Happening, note: &str) {
+        let name = Resource::meta(object).name.clone().unwrap_or_default();
+        tracing::info!(object = name, reason = happening.reason(), "{note}");
+        self.events.tell(self.api, self.metrics, object, happening, note).await;
+    }
+}

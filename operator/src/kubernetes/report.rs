@@ -1,0 +1,202 @@
+//! Writes the status of the Ensemble and of its Topics, when it says something new.
+//!
+//! What changes all the time (the zxid, bytes, when something is looked at next) is no news by itself: it is written with the next
+//! news, or every few seconds while a change is being carried out; once nothing is to be done, nothing is written. Must not know:
+//! where a status comes from. Read first: [`is_news`].
+
+use std::time::Duration;
+
+use kube::Resource;
+use serde::Serialize;
+use serde_json::json;
+
+use super::api::{Api, ApiError, Object, Part, body_of};
+use super::{names, read::Key};
+use crate::crd::{Condition, ConditionType, Endpoints, EnsembleStatus, Reason, TopicStatus, condition};
+use crate::ensemble::status::{Moment, keep_times};
+
+/// How often numbers alone are written while a change is being carried out.
+const NUMBERS: Duration = Duration::from_secs(5);
+
+/// Whether a status is worth a write. `age` is how long ago the last one was written by this process.
+pub fn is_news(previous: &EnsembleStatus, next: &EnsembleStatus, age: Option<Duration>) -> bool {
+    if previous == next {
+        return false;
+    }
+    let settled = holds(next, ConditionType::Progressing) == Some(false);
+    let numbers_due = !settled && age.is_none_or(|age| age >= NUMBERS);
+    numbers_due || lasting(previous, settled) != lasting(next, settled)
+}
+
+/// The status without what changes all the time; while a change is carried out, also without the numbers in sentences.
+fn lasting(status: &EnsembleStatus, settled: bool) -> EnsembleStatus {
+    let mut status = status.clone();
+    if let Some(quorum) = &mut status.quorum {
+        quorum.zxid.clear();
+    }
+    for member in &mut status.members {
+        member.bytes = 0;
+        if !settled {
+            (member.partitions, member.leaders) = (0, 0);
+        }
+    }
+    for wait in &mut status.waiting {
+        wait.next.clear();
+        strip(&mut wait.what);
+    }
+    if !settled {
+        status.conditions.iter_mut().for_each(|condition| strip(&mut condition.message));
+        if let Some(rebalance) = &mut status.rebalance {
+            (rebalance.moves_done, rebalance.moves_total) = (0, 0);
+        }
+    }
+    if let Some(rebalance) = &mut status.rebalance {
+        (rebalance.bytes_done, rebalance.bytes_total, rebalance.estimated_end) = (0, 0, None);
+    }
+    status
+}
+
+fn strip(text: &mut String) {
+    text.retain(|c| !c.is_ascii_digit());
+}
+
+/// What a condition says.
+pub fn holds(status: &EnsembleStatus, kind: ConditionType) -> Option<bool> {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == kind.name())?;
+    match condition.status.as_str() {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Where clients connect first.
+pub fn endpoints(key: &Key) -> Endpoints {
+    let at = |service: String, port: u16| format!("{service}.{}.svc:{port}", key.namespace);
+    Endpoints {
+        zookeeper: at(names::zookeeper(&key.name), names::ZOOKEEPER),
+        kafka: at(names::kafka(&key.name), names::KAFKA),
+    }
+}
+
+/// The status of a specification that cannot be carried out: what there is stays, and why is said.
+pub fn refuse_ensemble(status: &mut EnsembleStatus, previous: &EnsembleStatus, why: &str, moment: &Moment) {
+    let refused = [
+        refused(ConditionType::Ready, false, why, moment),
+        refused(ConditionType::Progressing, false, "nothing is changed", moment),
+        refused(ConditionType::Reconciling, false, "", moment),
+        refused(ConditionType::Stalled, true, why, moment),
+    ];
+    let kept = status.conditions.drain(..).filter(|c| !refused.iter().any(|r| r.type_ == c.type_));
+    let mut conditions: Vec<Condition> = kept.collect();
+    conditions.extend(refused);
+    status.conditions = keep_times(conditions, &previous.conditions);
+    status.waiting.clear();
+}
+
+/// The status of a topic that cannot be carried out.
+pub fn refuse_topic(previous: &TopicStatus, why: &str, moment: &Moment) -> TopicStatus {
+    let conditions = vec![
+        refused(ConditionType::Ready, false, why, moment),
+        refused(ConditionType::Reconciling, false, "", moment),
+        refused(ConditionType::Stalled, true, why, moment),
+    ];
+    TopicStatus {
+        observed_generation: moment.generation,
+        conditions: keep_times(conditions, &previous.conditions),
+        ..previous.clone()
+    }
+}
+
+/// The status of a topic whose deletion waits for a word.
+pub fn hold_topic(previous: &TopicStatus, why: &str, moment: &Moment) -> TopicStatus {
+    let of = |kind, holds| condition(kind, Some(holds), Reason::Blocked, why, moment.generation, moment.now);
+    let conditions = vec![
+        of(ConditionType::Ready, false),
+        of(ConditionType::Reconciling, false),
+        of(ConditionType::Stalled, true),
+    ];
+    TopicStatus { conditions: keep_times(conditions, &previous.conditions), ..previous.clone() }
+}
+
+fn refused(kind: ConditionType, holds: bool, why: &str, moment: &Moment) -> Condition {
+    condition(kind, Some(holds), Reason::InvalidSpec, why, moment.generation, moment.now)
+}
+
+/// Writes the status of a resource.
+///
+/// # Errors
+/// The API server did not take it.
+pub async fn write<A: Api, K: Object>(
+    api: &A,
+    object: &K,
+    namespace: &str,
+    status: &impl Serialize,
+) -> Result<(), ApiError> {
+    let meta = Resource::meta(object);
+    let name = meta.name.clone().unwrap_or_default();
+    // A resource of the same name that was made since has another UID, and nothing of it is known.
+    let mut body = body_of::<K>(json!({"name": name, "uid": meta.uid}));
+    body["status"] = serde_json::to_value(status).unwrap_or_default();
+    api.apply::<K>(namespace, &name, &body, Part::Status).await
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::*;
+    use crate::crd::{MemberStatus, QuorumStatus, WaitStatus};
+
+    fn status(progressing: bool, message: &str, zxid: &str) -> EnsembleStatus {
+        let now = Timestamp::UNIX_EPOCH;
+        let of =
+            |kind, holds, message: &str| condition(kind, Some(holds), Reason::Changing, message, None, now);
+        EnsembleStatus {
+            conditions: vec![
+                of(ConditionType::Ready, true, message),
+                of(ConditionType::Progressing, progressing, ""),
+            ],
+            quorum: Some(QuorumStatus { zxid: zxid.to_owned(), ..QuorumStatus::default() }),
+            ..EnsembleStatus::default()
+        }
+    }
+
+    #[test]
+    fn numbers_are_no_news_once_nothing_is_to_be_done() {
+        let old = Some(Duration::from_secs(3600));
+        let settled = status(false, "3 of 3", "0x1");
+        assert!(!is_news(&settled, &status(false, "3 of 3", "0x2"), old));
+        assert!(is_news(&settled, &status(false, "5 of 5", "0x1"), old), "what is said last is true");
+        let mut grown = settled.clone();
+        grown.members = vec![MemberStatus { bytes: 5, ..MemberStatus::default() }];
+        assert!(is_news(&settled, &grown, old));
+    }
+
+    #[test]
+    fn numbers_of_a_change_are_written_every_few_seconds() {
+        let (before, after) = (status(true, "1 of 3", "0x1"), status(true, "2 of 3", "0x2"));
+        assert!(!is_news(&before, &after, Some(Duration::from_secs(1))));
+        assert!(is_news(&before, &after, Some(NUMBERS)));
+        assert!(is_news(&before, &after, None), "a process that begins says what it sees");
+        let mut waits = before.clone();
+        waits.waiting = vec![WaitStatus { what: "a quorum".to_owned(), ..WaitStatus::default() }];
+        assert!(is_news(&before, &waits, Some(Duration::ZERO)));
+        let mut next = waits.clone();
+        next.waiting[0].next = "later".to_owned();
+        assert!(!is_news(&waits, &next, Some(Duration::ZERO)));
+    }
+
+    #[test]
+    fn a_refused_specification_keeps_what_there_is_and_says_why() {
+        let previous = status(false, "3 of 3", "0x1");
+        let mut next = previous.clone();
+        let moment = Moment { now: Timestamp::UNIX_EPOCH, next: Timestamp::UNIX_EPOCH, generation: Some(7) };
+        refuse_ensemble(&mut next, &previous, "spec.broker: no", &moment);
+        assert_eq!(holds(&next, ConditionType::Ready), Some(false));
+        assert_eq!(holds(&next, ConditionType::Stalled), Some(true));
+        assert_eq!(next.conditions.iter().filter(|c| c.type_ == "Ready").count(), 1);
+        assert!(next.conditions.iter().any(|c| c.message == "spec.broker: no" && c.reason == "InvalidSpec"));
+        assert_eq!(next.quorum, previous.quorum);
+    }
+}

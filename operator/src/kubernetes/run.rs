@@ -1,0 +1,304 @@
+//! `streamkeeper operator`: watches, the lease, and one task per ensemble that looks again and again.
+//!
+//! Everything runs on one thread. A look at an ensemble is asked for by any change of what belongs to it, and by time. Must not know:
+//! what a look does. Read first: [`run`].
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Client, Resource};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+
+use super::api::Object;
+use super::cache::{Cache, Caches, Feed, instance};
+use super::client::Server;
+use super::events::Events;
+use super::lease::{Leadership, campaign, release};
+use super::metrics::{Ended, Metrics};
+use super::read::Key;
+use super::reconcile::{Kept, Look, LookError, Operator, look};
+use super::{http, names};
+use crate::crd::{Ensemble, Topic};
+
+/// Looks at one ensemble are at least this far apart: changes come in bursts.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+/// After a failure: the first pause, and the longest.
+const FAILED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// How often it is looked whether the lease is held.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// What the verb is told.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The namespaces that are looked after; empty for all.
+    pub namespaces: Vec<String>,
+    /// The agents' image where a specification has none.
+    pub image: String,
+    /// Where `/livez`, `/readyz` and `/metrics` are answered.
+    pub http: SocketAddr,
+    /// What this operator is called among others: its pod.
+    pub instance: String,
+    /// Where it runs, and its lease is, if in a cluster.
+    pub namespace: Option<String>,
+}
+
+/// Why the operator cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No cluster is known.
+    #[error("no cluster: {0}; run it in a pod with a ServiceAccount, or name a kubeconfig in KUBECONFIG")]
+    NoCluster(#[source] Box<kube::Error>),
+    /// The address for HTTP cannot be used.
+    #[error("--http {0}: {1}; give another address")]
+    Http(SocketAddr, #[source] std::io::Error),
+}
+
+/// The lease is here when the operator runs outside of a cluster.
+const NAMESPACE: &str = "default";
+
+struct Shared {
+    options: Options,
+    server: Server,
+    leadership: Rc<Leadership>,
+    metrics: Rc<Metrics>,
+    events: Events,
+    /// Who is looked after, with what asks for a look.
+    asked: RefCell<BTreeMap<Key, Rc<Notify>>>,
+    /// Watches that have not listed what there is yet.
+    filling: Cell<usize>,
+}
+
+/// Runs until `stop` is over. Needs a `LocalSet`.
+///
+/// # Errors
+/// There is no cluster, or the address for HTTP cannot be used.
+pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    let client = Client::try_default().await.map_err(|error| RunError::NoCluster(Box::new(error)))?;
+    let http = TcpListener::bind(options.http).await.map_err(|error| RunError::Http(options.http, error))?;
+    let (metrics, leadership) = (Rc::new(Metrics::default()), Rc::new(Leadership::default()));
+    let mut caches = Caches::default();
+    let kinds = Kinds::new(&mut caches);
+    let caches = Rc::new(caches);
+    let server = |leadership: Option<Rc<Leadership>>| {
+        Server::new(client.clone(), Rc::clone(&caches), Rc::clone(&metrics), leadership)
+    };
+    let shared = Rc::new(Shared {
+        server: server(Some(Rc::clone(&leadership))),
+        leadership: Rc::clone(&leadership),
+        metrics: Rc::clone(&metrics),
+        events: Events::new(&options.instance),
+        asked: RefCell::default(),
+        filling: Cell::new(0),
+        options,
+    });
+    spawn_local(http::serve(http, Rc::clone(&shared) as Rc<dyn http::Answers>));
+    kinds.watch(&client, &shared);
+    let namespace = shared.options.namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned());
+    let election = server(None);
+    let me = shared.options.instance.clone();
+    tokio::select! {
+        () = stop => {}
+        () = campaign(&election, &namespace, &me, &leadership) => {}
+    }
+    tracing::info!("stopping");
+    release(&election, &namespace, &me, &leadership).await;
+    Ok(())
+}
+
+impl http::Answers for Shared {
+    fn is_ready(&self) -> bool {
+        self.filling.get() == 0
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.leads(self.leadership.token().is_some());
+        self.metrics.resources(self.asked.borrow().len());
+        self.metrics.text()
+    }
+}
+
+/// The caches of everything that is watched.
+struct Kinds {
+    ensembles: Rc<Cache<Ensemble>>,
+    topics: Rc<Cache<Topic>>,
+    maps: Rc<Cache<ConfigMap>>,
+    sets: Rc<Cache<StatefulSet>>,
+    pods: Rc<Cache<Pod>>,
+    claims: Rc<Cache<PersistentVolumeClaim>>,
+    services: Rc<Cache<Service>>,
+    accounts: Rc<Cache<ServiceAccount>>,
+    policies: Rc<Cache<NetworkPolicy>>,
+    budgets: Rc<Cache<PodDisruptionBudget>>,
+}
+
+impl Kinds {
+    fn new(caches: &mut Caches) -> Self {
+        Self {
+            ensembles: caches.of(),
+            topics: caches.of(),
+            maps: caches.of(),
+            sets: caches.of(),
+            pods: caches.of(),
+            claims: caches.of(),
+            services: caches.of(),
+            accounts: caches.of(),
+            policies: caches.of(),
+            budgets: caches.of(),
+        }
+    }
+
+    fn watch(&self, client: &Client, shared: &Rc<Shared>) {
+        let all = watcher::Config::default();
+        let ours = all.clone().labels(&format!("app.kubernetes.io/managed-by={}", names::MANAGER));
+        let named = |ensemble: &Ensemble| ensemble.metadata.name.clone();
+        watch(client, shared, &self.ensembles, &all, named);
+        watch(client, shared, &self.topics, &all, |topic: &Topic| Some(topic.spec.ensemble_ref.name.clone()));
+        watch(client, shared, &self.maps, &ours, of_ensemble);
+        watch(client, shared, &self.sets, &ours, of_ensemble);
+        watch(client, shared, &self.pods, &ours, of_ensemble);
+        watch(client, shared, &self.claims, &ours, of_ensemble);
+        watch(client, shared, &self.services, &ours, of_ensemble);
+        watch(client, shared, &self.accounts, &ours, of_ensemble);
+        watch(client, shared, &self.policies, &ours, of_ensemble);
+        watch(client, shared, &self.budgets, &ours, of_ensemble);
+    }
+}
+
+fn of_ensemble<K: Object>(object: &K) -> Option<String> {
+    instance(object).map(str::to_owned)
+}
+
+/// Watches a kind in every namespace that is looked after.
+fn watch<K: Object>(
+    client: &Client,
+    shared: &Rc<Shared>,
+    cache: &Rc<Cache<K>>,
+    config: &watcher::Config,
+    ensemble: fn(&K) -> Option<String>,
+) {
+    let namespaces: Vec<Option<String>> = match shared.options.namespaces.as_slice() {
+        [] => vec![None],
+        some => some.iter().cloned().map(Some).collect(),
+    };
+    for namespace in namespaces {
+        let api: kube::Api<K> = match &namespace {
+            Some(namespace) => kube::Api::namespaced(client.clone(), namespace),
+            None => kube::Api::all(client.clone()),
+        };
+        let feed = Feed::new(Rc::clone(cache), namespace);
+        shared.filling.set(shared.filling.get() + 1);
+        spawn_local(follow(api, config.clone(), feed, Rc::clone(shared), ensemble));
+    }
+}
+
+async fn follow<K: Object>(
+    api: kube::Api<K>,
+    config: watcher::Config,
+    mut feed: Feed<K>,
+    shared: Rc<Shared>,
+    ensemble: fn(&K) -> Option<String>,
+) {
+    let mut filled = false;
+    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+    while let Some(event) = events.next().await {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::warn!(kind = %K::kind(&()), %error, "the watch is begun anew");
+                continue;
+            }
+        };
+        if matches!(event, watcher::Event::InitDone) && !filled {
+            filled = true;
+            shared.filling.set(shared.filling.get() - 1);
+        }
+        for object in feed.take(event) {
+            let namespace = Resource::meta(object.as_ref()).namespace.clone().unwrap_or_default();
+            if let Some(name) = ensemble(&object) {
+                shared.ask(Key { namespace, name });
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Asks for a look; the first time, somebody begins to look.
+    fn ask(self: &Rc<Self>, key: Key) {
+        self.metrics.queued();
+        let known = self.asked.borrow().get(&key).map(Rc::clone);
+        if let Some(notify) = known {
+            notify.notify_one();
+            return;
+        }
+        let notify = Rc::new(Notify::new());
+        self.asked.borrow_mut().insert(key.clone(), Rc::clone(&notify));
+        spawn_local(look_after(Rc::clone(self), key, notify));
+    }
+}
+
+/// Looks again and again while this operator acts, until there is nothing to look at.
+async fn look_after(shared: Rc<Shared>, key: Key, notify: Rc<Notify>) {
+    let mut kept = Kept::default();
+    let mut failures: u32 = 0;
+    loop {
+        let Some(token) = shared.leadership.token().filter(|_| shared.filling.get() == 0) else {
+            tokio::time::sleep(IDLE).await;
+            continue;
+        };
+        let result = one_look(&shared, &key, token, &mut kept).await;
+        let pause = match result {
+            // Whatever came since is looked at before anybody leaves.
+            Ok(Look::Gone) => {
+                shared.asked.borrow_mut().remove(&key);
+                return;
+            }
+            Ok(Look::Again(pause, _)) => {
+                failures = 0;
+                pause
+            }
+            Err(error) if error.is_conflict() => PAUSE_MIN,
+            Err(error) => {
+                tracing::warn!(ensemble = %key, "{error}");
+                failures += 1;
+                FAILED.0.saturating_mul(1 << failures.min(6).saturating_sub(1)).min(FAILED.1)
+            }
+        };
+        tokio::time::sleep(PAUSE_MIN).await;
+        tokio::select! {
+            () = notify.notified() => {}
+            () = tokio::time::sleep(pause.saturating_sub(PAUSE_MIN)) => {}
+        }
+    }
+}
+
+async fn one_look(shared: &Shared, key: &Key, token: i64, kept: &mut Kept) -> Result<Look, LookError> {
+    let operator = Operator {
+        api: &shared.server,
+        events: &shared.events,
+        metrics: &shared.metrics,
+        image: &shared.options.image,
+        operator_namespace: shared.options.namespace.as_deref(),
+        token,
+    };
+    shared.metrics.begins();
+    let began = Instant::now();
+    let result = look(&operator, key, kept).await;
+    let ended = match &result {
+        Ok(Look::Again(_, true)) => Ended::RequeueAfter,
+        Ok(Look::Again(_, false) | Look::Gone) => Ended::Success,
+        Err(_) => Ended::Error,
+    };
+    shared.metrics.ends(ended, began.elapsed());
+    result
+}
