@@ -256,7 +256,7 @@ async fn look_after(shared: Rc<Shared>, key: Key, notify: Rc<Notify>) {
             tokio::time::sleep(IDLE).await;
             continue;
         };
-        let result = one_look(&shared, &key, token, &mut kept).await;
+        let result = Box::pin(one_look(&shared, &key, token, &mut kept)).await;
         let pause = match result {
             // Whatever came since is looked at before anybody leaves.
             Ok(Look::Gone) => {
@@ -293,7 +293,7 @@ async fn one_look(shared: &Shared, key: &Key, token: i64, kept: &mut Kept) -> Re
     };
     shared.metrics.begins();
     let began = Instant::now();
-    let result = look(&operator, key, kept).await;
+    let result = Box::pin(look(&operator, key, kept)).await;
     let ended = match &result {
         Ok(Look::Again(_, true)) => Ended::RequeueAfter,
         Ok(Look::Again(_, false) | Look::Gone) => Ended::Success,

@@ -2,16 +2,20 @@
 
 use super::{Next, Plan, Step, WaitFor, Why, member};
 use crate::desired::Desired;
-use crate::ensemble::observed::{Observed, ObservedMember};
+use crate::ensemble::observed::Observed;
 
-/// Ends the processes of a suspended ensemble one after the other, the quorum leader last: until then each can hand over.
+/// Ends the processes of a suspended ensemble one after the other, the highest number first: a StatefulSet can do no other. Whoever
+/// leads the quorum gives the lead away before, as long as another voter is there to take it.
 pub(super) fn suspend(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Next {
     if !desired.ensemble.suspended {
         return Next::Go;
     }
-    let leads = |m: &ObservedMember| m.agent.as_ref().is_some_and(|agent| agent.leader);
-    let running = observed.members.iter().filter(|(_, m)| m.process.runs);
-    if let Some((id, _)) = running.min_by_key(|(id, m)| (leads(m), observed.votes(**id), -**id)) {
+    let running = || observed.members.iter().filter(|(_, m)| m.process.runs);
+    if let Some((id, last)) = running().next_back() {
+        let leads = last.agent.as_ref().is_some_and(|agent| agent.leader);
+        if leads && running().filter(|(id, _)| observed.votes(**id)).count() > 1 {
+            plan.step(Step::HandOver(*id), Why::Suspended);
+        }
         plan.step(Step::Stop(*id), Why::Suspended);
     }
     Next::Stop
