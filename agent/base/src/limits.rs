@@ -14,8 +14,13 @@ pub const PEER_FRAME_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
 /// Zab transactions kept in memory to bring a lagging peer up by DIFF.
 pub const COMMITTED_WINDOW_TXNS_MAX: usize = 20_000;
+/// Bytes that these transactions may have; a peer that lags behind by more gets a snapshot.
+pub const COMMITTED_WINDOW_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Zab transactions between two snapshots of the tree.
 pub const SNAPSHOT_EVERY_TXNS: u64 = 50_000;
+/// Bytes of transactions between two snapshots of a tree that has half of that; of a larger tree twice its size. Until there is a
+/// snapshot they stay in memory and in the log.
+pub const SNAPSHOT_EVERY_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes that the broker puts into the write-ahead log between two checkpoints.
 pub const CHECKPOINT_BYTES: u64 = 48 * 1024 * 1024;
 /// Bytes that a member holds on its disk, to be let go when it is full: what makes room must find some. A file of the write-ahead log may

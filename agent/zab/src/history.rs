@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use streamkeeper_base::{ZabEpoch, Zxid};
 
+use crate::peer::Timing;
 use crate::quorum::{Membership, Quorums};
 
 /// One place in the order.
@@ -25,6 +26,29 @@ pub enum Payload {
     Txn(Bytes),
     /// A change of the ensemble.
     Config(Membership),
+}
+
+impl Payload {
+    /// What it takes in memory, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Txn(bytes) => bytes.len(),
+            Self::Config(membership) => membership.members.values().map(|member| member.data.len()).sum(),
+        }
+    }
+}
+
+/// How much of what was delivered is kept for peers that lag behind: as long as both hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    pub(crate) txns: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Window {
+    pub(crate) fn of(timing: &Timing) -> Self {
+        Self { txns: timing.committed_window_txns, bytes: timing.committed_window_bytes }
+    }
 }
 
 /// For each epoch, the last zxid logged in it: lets a leader find where a learner's history left its own (TRUNC across epochs).
@@ -68,6 +92,8 @@ pub(crate) struct History {
     /// Everything up to here is only in the owner's state (or trimmed from memory); entries follow it.
     base: Zxid,
     entries: VecDeque<Logged>,
+    /// Of their payloads.
+    bytes: usize,
     ends: EpochEnds,
     /// The newest zxid known to be committed.
     committed: Zxid,
@@ -79,22 +105,22 @@ pub(crate) struct History {
     proposed: VecDeque<(Zxid, Membership)>,
     /// The newest snapshot file's zxid: log records up to it are not needed.
     snapshot: Zxid,
-    /// Delivered entries that are kept for lagging peers.
-    window_txns: usize,
+    window: Window,
 }
 
 impl History {
-    pub(crate) fn new(snapshot: Zxid, ends: EpochEnds, membership: Membership, window_txns: usize) -> Self {
+    pub(crate) fn new(snapshot: Zxid, ends: EpochEnds, membership: Membership, window: Window) -> Self {
         Self {
             base: snapshot,
             entries: VecDeque::new(),
+            bytes: 0,
             ends,
             committed: snapshot,
             delivered: snapshot,
             membership,
             proposed: VecDeque::new(),
             snapshot,
-            window_txns,
+            window,
         }
     }
 
@@ -148,6 +174,7 @@ impl History {
         if let Payload::Config(membership) = &entry.payload {
             self.proposed.push_back((entry.zxid, membership.clone()));
         }
+        self.bytes += entry.payload.bytes();
         self.entries.push_back(Logged { entry, ticket });
     }
 
@@ -158,8 +185,8 @@ impl History {
             "truncation to {to:?} below committed {:?}",
             self.committed
         );
-        while self.entries.back().is_some_and(|l| l.entry.zxid > to) {
-            self.entries.pop_back();
+        while let Some(cut) = self.entries.pop_back_if(|l| l.entry.zxid > to) {
+            self.bytes -= cut.entry.payload.bytes();
         }
         while self.proposed.back().is_some_and(|(zxid, _)| *zxid > to) {
             self.proposed.pop_back();
@@ -170,7 +197,7 @@ impl History {
 
     /// Starts anew from a state that the owner installed.
     pub(crate) fn reset(&mut self, snapshot: Zxid, ends: EpochEnds, membership: Membership) {
-        *self = Self::new(snapshot, ends, membership, self.window_txns);
+        *self = Self::new(snapshot, ends, membership, self.window);
     }
 
     /// True if the log holds this very entry, or it is the base.
@@ -210,12 +237,13 @@ impl History {
 
     /// Drops delivered entries that no lagging peer is likely to need.
     pub(crate) fn trim(&mut self) {
-        while self.entries.len() > self.window_txns {
+        while self.entries.len() > self.window.txns || self.bytes > self.window.bytes {
             let Some(front) = self.entries.front() else { return };
             if front.entry.zxid > self.delivered.min(self.snapshot) {
                 return;
             }
             self.base = front.entry.zxid;
+            self.bytes -= front.entry.payload.bytes();
             self.entries.pop_front();
         }
     }
@@ -287,10 +315,30 @@ mod tests {
         }
     }
 
+    const WINDOW: Window = Window { txns: 10, bytes: 100 };
+
+    /// Twenty thousand transactions of a megabyte each were kept.
+    #[test]
+    fn large_transactions_leave_the_window_earlier() {
+        let mut history = History::new(Zxid::ZERO, EpochEnds::default(), Membership::default(), WINDOW);
+        for counter in 1..=6 {
+            let payload = Payload::Txn(Bytes::from_static(&[0; 40]));
+            history.append(Entry { zxid: z(1, counter), payload }, counter);
+        }
+        history.truncate(z(1, 5));
+        history.commit(z(1, 5));
+        while history.deliver_next().is_some() {}
+        history.trim();
+        assert_eq!(history.base(), Zxid::ZERO, "all of it is needed until there is a snapshot");
+        history.snapshot_taken(z(1, 5));
+        assert_eq!((history.base(), history.bytes), (z(1, 3), 80));
+        history.check();
+    }
+
     #[test] // ZOOKEEPER-4925: a hole in the retained window is refused
     #[should_panic(expected = "a hole in the log")]
     fn a_hole_is_refused() {
-        let mut history = History::new(Zxid::ZERO, EpochEnds::default(), Membership::default(), 10);
+        let mut history = History::new(Zxid::ZERO, EpochEnds::default(), Membership::default(), WINDOW);
         history.append(Entry { zxid: z(1, 1), payload: Payload::Txn(Bytes::new()) }, 1);
         history.append(Entry { zxid: z(1, 3), payload: Payload::Txn(Bytes::new()) }, 2);
     }

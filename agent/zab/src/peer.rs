@@ -5,14 +5,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use streamkeeper_base::limits::COMMITTED_WINDOW_TXNS_MAX;
+use streamkeeper_base::limits::{COMMITTED_WINDOW_BYTES_MAX, COMMITTED_WINDOW_TXNS_MAX};
 use streamkeeper_base::{Durable, Instant, MemberId, Random, ZabEpoch, Zxid};
 
 use crate::action::{Action, RoleName};
 use crate::election::Election;
 use crate::event::Event;
 use crate::follower::Learner;
-use crate::history::{Entry, History, Payload};
+use crate::history::{Entry, History, Payload, Window};
 use crate::leader::{Leader, Phase};
 use crate::message::Message;
 use crate::quorum::Membership;
@@ -44,6 +44,8 @@ pub struct Timing {
     pub vote_finalize: Duration,
     /// Delivered transactions that are kept in memory to bring a lagging peer up by DIFF (ZooKeeper's commitLogCount).
     pub committed_window_txns: usize,
+    /// Bytes that they may have.
+    pub committed_window_bytes: usize,
 }
 
 impl Default for Timing {
@@ -55,6 +57,7 @@ impl Default for Timing {
             vote_resend: Duration::from_millis(100),
             vote_finalize: Duration::from_millis(30),
             committed_window_txns: COMMITTED_WINDOW_TXNS_MAX,
+            committed_window_bytes: COMMITTED_WINDOW_BYTES_MAX,
         }
     }
 }
@@ -117,7 +120,7 @@ impl Peer {
     /// The text says why the recovered log contradicts itself.
     pub fn new(config: Config, recovery: Recovery, now: Instant, seed: u64) -> Result<Self, String> {
         let (promised, current, next_ticket) = (recovery.promised, recovery.current, recovery.next_ticket);
-        let history = recovery.into_history(config.bootstrap, config.timing.committed_window_txns)?;
+        let history = recovery.into_history(config.bootstrap, Window::of(&config.timing))?;
         Ok(Self {
             id: config.id,
             timing: config.timing,

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use streamkeeper_base::{ZabEpoch, Zxid};
 
-use crate::history::{Entry, EpochEnds, History};
+use crate::history::{Entry, EpochEnds, History, Window};
 use crate::quorum::Membership;
 
 /// What a peer appends to its log.
@@ -127,10 +127,10 @@ impl Recovery {
 
     /// The log in memory. A snapshot newer than the whole log is legal: an installed one whose log record did not make it
     /// (ZOOKEEPER-2354: that state must recover, not loop).
-    pub(crate) fn into_history(self, bootstrap: Membership, window_txns: usize) -> Result<History, String> {
+    pub(crate) fn into_history(self, bootstrap: Membership, window: Window) -> Result<History, String> {
         let Self { snapshot, entries, .. } = self;
         let membership = if snapshot.membership.members.is_empty() { bootstrap } else { snapshot.membership };
-        let mut history = History::new(snapshot.zxid, snapshot.ends, membership, window_txns);
+        let mut history = History::new(snapshot.zxid, snapshot.ends, membership, window);
         for (entry, ticket) in entries {
             if entry.zxid <= snapshot.zxid {
                 continue;

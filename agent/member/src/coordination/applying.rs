@@ -17,6 +17,7 @@ use crate::message::FromCoordination;
 
 impl Coordination {
     pub(super) fn apply(&mut self, zxid: Zxid, txn: Bytes) {
+        self.bytes_since_snapshot += txn.len() as u64;
         let envelope = match Envelope::decode(txn) {
             Ok(envelope) => envelope,
             Err(error) => {

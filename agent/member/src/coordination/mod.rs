@@ -124,6 +124,7 @@ pub struct Coordination {
     telling: Telling,
     snapshot_under_way: Option<Zxid>,
     txns_since_snapshot: u64,
+    bytes_since_snapshot: u64,
     /// The newest snapshot, if this process wrote it, and its size.
     snapshot: (Option<Zxid>, u64),
     /// What the broker wrote into the shared log since the newest snapshot.
@@ -175,6 +176,7 @@ impl Coordination {
             telling: Telling::default(),
             snapshot_under_way: None,
             txns_since_snapshot: 0,
+            bytes_since_snapshot: 0,
             snapshot: (None, 0),
             log_bytes: 0,
             received: 0,

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use streamkeeper_base::Zxid;
+use streamkeeper_base::limits::SNAPSHOT_EVERY_BYTES;
 use streamkeeper_zab::Event;
 
 use super::Coordination;
@@ -13,6 +14,9 @@ use crate::io::Output;
 #[derive(Clone, Copy)]
 struct Log {
     txns: u64,
+    /// Of these transactions.
+    txn_bytes: u64,
+    /// Of the broker's records, in the log that both share.
     bytes: u64,
 }
 
@@ -28,9 +32,12 @@ struct State {
 /// kept from being written over by transactions of old: then at the price of half of what the log has grown at most.
 ///
 /// A large state is not written after fewer transactions than it has nodes: to repeat those takes no longer than to read the
-/// snapshot, and nobody is served while a snapshot is made.
+/// snapshot, and nobody is served while a snapshot is made. But few large transactions count by their bytes: until there is a snapshot
+/// they stay in memory.
 fn is_due(log: Log, state: State, every_txns: u64) -> bool {
-    log.txns >= every_txns.max(state.nodes) || log.bytes > 2 * state.bytes
+    log.txns >= every_txns.max(state.nodes)
+        || log.txn_bytes > SNAPSHOT_EVERY_BYTES.max(2 * state.bytes)
+        || log.bytes > 2 * state.bytes
 }
 
 impl Coordination {
@@ -54,7 +61,11 @@ impl Coordination {
     /// Writes a snapshot when one is due, see [`is_due`].
     pub(super) fn maybe_snapshot(&mut self) {
         let (newest, size) = self.snapshot;
-        let log = Log { txns: self.txns_since_snapshot, bytes: self.log_bytes };
+        let log = Log {
+            txns: self.txns_since_snapshot,
+            txn_bytes: self.bytes_since_snapshot,
+            bytes: self.log_bytes,
+        };
         let state = State { nodes: self.tree.node_count() as u64, bytes: size };
         let due = is_due(log, state, self.config.snapshot_every_txns);
         // A state that is being installed is on disk soon by itself.
@@ -62,7 +73,7 @@ impl Coordination {
         if !due || self.snapshot_under_way.is_some() || zxid != self.applied {
             return;
         }
-        (self.txns_since_snapshot, self.log_bytes) = (0, 0);
+        (self.txns_since_snapshot, self.bytes_since_snapshot, self.log_bytes) = (0, 0, 0);
         if newest == Some(zxid) {
             // The file says it already; only the log has to say again where it begins.
             return self.zab_event(Event::SnapshotTaken(zxid));
@@ -80,14 +91,23 @@ mod tests {
 
     #[test]
     fn a_large_state_is_written_less_often() {
-        let due = |txns, nodes| is_due(Log { txns, bytes: 0 }, State { nodes, bytes: 1 }, 100);
+        let due = |txns, nodes| is_due(Log { txns, txn_bytes: 0, bytes: 0 }, State { nodes, bytes: 1 }, 100);
         assert!(!due(99, 5) && due(100, 5));
         assert!(!due(100, 101) && !due(399, 400) && due(400, 400));
     }
 
     #[test]
     fn a_log_that_grew_to_twice_the_state_is_let_go_whatever_it_holds() {
-        let due = |bytes| is_due(Log { txns: 1, bytes }, State { nodes: 400, bytes: 50 }, 100);
+        let due = |bytes| is_due(Log { txns: 1, txn_bytes: 0, bytes }, State { nodes: 400, bytes: 50 }, 100);
         assert!(!due(100) && due(101));
+    }
+
+    #[test]
+    fn large_transactions_count_by_their_bytes() {
+        let due =
+            |txn_bytes, bytes| is_due(Log { txns: 9, txn_bytes, bytes: 0 }, State { nodes: 5, bytes }, 100);
+        let few = SNAPSHOT_EVERY_BYTES;
+        assert!(!due(few, 1) && due(few + 1, 1));
+        assert!(!due(4 * few, 2 * few) && due(4 * few + 1, 2 * few), "a large state is written less often");
     }
 }
