@@ -69,11 +69,20 @@ async fn one<A: Api>(
     live: Option<&Live>,
 ) -> Result<Option<String>, ApplyError> {
     let (kind, name) = (wanted.kind, wanted.name.clone());
-    // The picture may be old, and an object that was made since must not be taken for a missing one.
-    let fresh = if live.is_none() { get(api, kind, &parts.namespace, &name).await? } else { None };
-    let Some(live) = live.or(fresh.as_ref()) else {
-        write(api, kind, &parts.namespace, &name, &wanted.body).await?;
-        return Ok(Some(format!("make {kind:?} {name}")));
+    let Some(live) = live else {
+        return match get(api, kind, &parts.namespace, &name).await? {
+            // The picture is older than the object, and what is wanted was made from the picture: a record without members, no pods.
+            // Another look will see it (Sieve's stale state).
+            Some(fresh) if is_ours(&fresh.metadata, parts) => {
+                let (what, message) = (format!("make {kind:?} {name}"), "it is there already".to_owned());
+                Err(ApiError::Conflict { what, message }.into())
+            }
+            Some(_) => Err(ApplyError::Foreign { kind, name }),
+            None => {
+                write(api, kind, &parts.namespace, &name, &wanted.body).await?;
+                Ok(Some(format!("make {kind:?} {name}")))
+            }
+        };
     };
     if !is_ours(&live.metadata, parts) {
         return Err(ApplyError::Foreign { kind, name });
@@ -190,5 +199,103 @@ async fn delete<A: Api>(
         Kind::NetworkPolicy => api.delete::<NetworkPolicy>(namespace, name, identity).await,
         Kind::PodDisruptionBudget => api.delete::<PodDisruptionBudget>(namespace, name, identity).await,
         Kind::StatefulSet => api.delete::<StatefulSet>(namespace, name, identity).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::sync::Arc;
+
+    use futures::FutureExt;
+    use serde_json::json;
+
+    use super::super::api::Which;
+    use super::super::record::Memory;
+    use super::*;
+    use crate::crd::EnsembleSpec;
+
+    /// An API server whose caches have told nothing yet.
+    #[derive(Default)]
+    struct Server {
+        there: Vec<Wanted>,
+        written: RefCell<Vec<String>>,
+    }
+
+    impl Api for Server {
+        async fn list<K: Object>(&self, _: &str, _: Which<'_>) -> Result<Vec<Arc<K>>, ApiError> {
+            Ok(Vec::new())
+        }
+
+        async fn get<K: Object>(&self, _: &str, name: &str) -> Result<Option<K>, ApiError> {
+            let kind = K::kind(&());
+            let of_kind = |o: &&Wanted| o.body["kind"].as_str() == Some(&*kind) && o.name == name;
+            let found = self.there.iter().find(of_kind);
+            Ok(found.map(|object| serde_json::from_value(object.body.clone()).expect("an object")))
+        }
+
+        async fn create<K: Object>(&self, _: &str, _: &K) -> Result<K, ApiError> {
+            panic!("nothing is created")
+        }
+
+        async fn replace<K: Object>(&self, _: &str, _: &K) -> Result<K, ApiError> {
+            panic!("nothing is replaced")
+        }
+
+        async fn apply<K: Object>(&self, _: &str, name: &str, _: &Value, _: Part) -> Result<(), ApiError> {
+            self.written.borrow_mut().push(format!("{} {name}", K::kind(&())));
+            Ok(())
+        }
+
+        async fn delete<K: Object>(&self, _: &str, _: &str, _: &Identity) -> Result<(), ApiError> {
+            panic!("nothing is deleted")
+        }
+
+        async fn namespace_goes(&self, _: &str) -> Result<bool, ApiError> {
+            Ok(false)
+        }
+    }
+
+    fn parts(memory: Memory, replicas: i32) -> Parts {
+        let spec: EnsembleSpec = serde_json::from_value(json!({"replicas": 3})).expect("a specification");
+        Parts {
+            name: "main".to_owned(),
+            namespace: "n".to_owned(),
+            uid: "uid".to_owned(),
+            cluster_id: "0".repeat(32),
+            template: (spec.storage.size.clone(), None),
+            spec,
+            memory,
+            replicas,
+            image: "image".to_owned(),
+            operator_namespace: None,
+        }
+    }
+
+    fn apply_blindly(server: &Server) -> Result<Written, ApplyError> {
+        let (parts, found) = (parts(Memory::default(), 0), Found::default());
+        let applied = apply(server, &parts, &found);
+        applied.now_or_never().expect("nothing is waited for")
+    }
+
+    #[test]
+    fn what_is_not_there_is_made() {
+        let server = Server::default();
+        assert_eq!(apply_blindly(&server).expect("all is made").len(), 8);
+        assert_eq!(server.written.borrow().len(), 8);
+    }
+
+    /// It once took the picture for the truth: the record of members was emptied, and the StatefulSet went to no pods.
+    #[test]
+    fn what_the_caches_have_not_told_of_is_not_made_anew() {
+        let mut memory = Memory::default();
+        memory.place(3, 3);
+        for kind in [Kind::ConfigMap, Kind::StatefulSet] {
+            let there = objects(&parts(memory.clone(), 3)).into_iter().filter(|o| o.kind == kind).collect();
+            let server = Server { there, ..Server::default() };
+            let error = apply_blindly(&server).expect_err("another look is needed");
+            assert!(matches!(error, ApplyError::Api(ApiError::Conflict { .. })), "{error}");
+            assert!(server.written.borrow().iter().all(|w| !w.starts_with(&format!("{kind:?} "))));
+        }
     }
 }
