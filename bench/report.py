@@ -73,9 +73,9 @@ def table(part, results):
         lines += rows("idle, three members", ["cpu_percent", "rss_mb"], {"rss_mb": 0.1, "cpu_percent": 0.1},
                       of("ours", "idle"), of(peer, "idle"))
     if part == "gap":
-        for what, peer in (("write gap after kill -9, Kafka's protocol", "Kafka"),
+        for what, other in (("write gap after kill -9, Kafka's protocol", "Kafka"),
                            ("write gap after kill -9 of the leader, ZooKeeper's protocol", "ZooKeeper")):
-            lines += rows(what, ["gap_ms"], {}, of("ours", what), of(peer, what))
+            lines += rows(what, ["gap_ms"], {}, of("ours", what), of(other, what))
     return markdown(["measured", "figure", "ours", peer or "peer", "ratio", "goal"], lines)
 
 
