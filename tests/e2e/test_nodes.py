@@ -1,0 +1,108 @@
+"""A node is cut off, loses its power, is drained; a pod is killed for its memory: the ensemble recovers without a hand and loses nothing."""
+
+import pytest
+
+from kubernetes import OWN, eventually, kube
+from kubernetes import kubectl as cluster_kubectl
+
+# Where the load runs: the node that no test hurts.
+SAFE = "n1"
+needs_machines = pytest.mark.skipif(not OWN, reason="faults of machines need the cluster of tests/kube, and KUBECONFIG names another")
+
+
+def member_on(namespace, *nodes):
+    """A member on one of these nodes, and the node."""
+    placed = {name: pod["spec"]["nodeName"] for name, pod in namespace.pods().items()}
+    found = [(name, node) for name, node in sorted(placed.items()) if node in nodes]
+    assert found, f"no member is on {nodes}: {placed}"
+    return found[0]
+
+
+def recovered(namespace):
+    namespace.wait_ready(timeout=180)
+    namespace.wait("ensemble/main", "condition=QuorumHealthy", 60)
+    status = namespace.get("ensemble/main")["status"]
+    assert status["membersReady"] == "3/3", status
+    topic = namespace.get("topic/orders")["status"]
+    assert topic["underReplicated"] == 0, topic
+    return True
+
+
+def wait_recovered(namespace, seconds=240):
+    eventually("everything is whole again", seconds, lambda: recovered(namespace))
+
+
+@needs_machines
+def test_a_node_is_partitioned(quickstart, load, figures):
+    _, node = member_on(quickstart, "n2", "n3")
+    load.start(node=SAFE)
+    load.phase("before", seconds=5)
+    kube("partition", node)
+    try:
+        load.phase("cut off", seconds=20)
+    finally:
+        kube("heal", node)
+    load.phase("healed")
+    wait_recovered(quickstart)
+    assert load.finish()["failedCount"] == 0
+    assert load.silence("cut off") < 20
+    figures.extend(["a node partitioned: " + load.figures()[0], *load.figures()[1:]])
+
+
+@needs_machines
+def test_two_nodes_do_not_hear_each_other(quickstart, load):
+    load.start(node=SAFE)
+    kube("partition", "n2", "n3")
+    try:
+        load.phase("cut off", seconds=20)
+    finally:
+        kube("heal", "n2")
+    wait_recovered(quickstart)
+    assert load.finish()["failedCount"] == 0
+
+
+@needs_machines
+def test_a_node_loses_its_power(quickstart, load, figures):
+    """Its pods' volumes are bound to it: they come back with it."""
+    _, node = member_on(quickstart, "n2", "n3")
+    load.start(node=SAFE)
+    load.phase("before", seconds=5)
+    kube("stop", node)
+    try:
+        load.phase("stopped", seconds=20)
+    finally:
+        kube("start", node)
+    load.phase("back")
+    wait_recovered(quickstart)
+    assert load.finish()["failedCount"] == 0
+    figures.extend(["a node without power: " + load.figures()[0], *load.figures()[1:]])
+
+
+def test_a_node_is_drained(quickstart, load):
+    """The disruption budget lets one member go at a time; a drain of its node comes to its end."""
+    member, node = member_on(quickstart, "n2", "n3")
+    load.start(node=SAFE if OWN else None)
+    drain = ["drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s"]
+    try:
+        cluster_kubectl(*drain, f"--pod-selector=app.kubernetes.io/instance=main", timeout=150)
+        load.phase("drained", seconds=5)
+        budget = quickstart.get("poddisruptionbudget/main")["status"]
+        assert budget["disruptionsAllowed"] == 0, f"{member} is out: no other may follow: {budget}"
+    finally:
+        cluster_kubectl("uncordon", node)
+    wait_recovered(quickstart)
+    assert load.finish()["failedCount"] == 0
+
+
+@needs_machines
+def test_a_member_is_killed_for_its_memory(quickstart, load):
+    """What the kernel does to a process over its limit: SIGKILL, without a word."""
+    member, node = member_on(quickstart, "n2", "n3")
+    load.start(node=SAFE)
+    restarts = quickstart.pods()[member]["status"]["containerStatuses"][0]["restartCount"]
+    kube("exec", node, "sh", "-c", f"for p in /proc/[0-9]*; do grep -qz '^HOSTNAME={member}$' $p/environ 2>/dev/null && "
+         "grep -qz agent $p/cmdline && kill -KILL ${p#/proc/}; done; true")  # fmt: skip
+    again = lambda: quickstart.pods()[member]["status"]["containerStatuses"][0]["restartCount"] == restarts + 1  # noqa: E731
+    eventually(f"{member} is started again", 60, again)
+    wait_recovered(quickstart)
+    assert load.finish()["failedCount"] == 0

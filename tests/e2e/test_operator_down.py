@@ -1,0 +1,93 @@
+"""The data plane needs no operator, and an operator that was killed picks up where things are."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from kubernetes import OWN, SYSTEM, eventually, kubectl
+from test_scale import check_even, scale
+
+KILLS = int(os.environ.get("OPERATOR_KILLS", "8"))
+SEED = int(os.environ.get("SEED", str(random.randrange(10**6))))
+
+
+def operators():
+    """The operators' processes: those of pods are seen from the host, and none but theirs has that namespace."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if words[1:2] == [b"operator"] and f"POD_NAMESPACE={SYSTEM}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+        except OSError:
+            continue  # It ended meanwhile.
+    return found
+
+
+def kill_operator():
+    if OWN:
+        for process in operators():
+            os.kill(process, signal.SIGKILL)
+    else:
+        kubectl(f"--namespace={SYSTEM}", "delete", "pods", "-l", "app.kubernetes.io/component=operator", "--grace-period=0", "--force")
+
+
+def test_kills_at_random_moments_of_a_scale_out(quickstart, load, figures):
+    chance = random.Random(SEED)
+    print(f"SEED={SEED}")
+    load.start()
+    quickstart.kubectl("scale", "ensemble/main", "--replicas=5")
+    for _ in range(KILLS):
+        time.sleep(chance.uniform(0.2, 4))
+        kill_operator()
+    scale(quickstart, 5)
+    check_even(quickstart, 5)
+    assert load.finish()["failedCount"] == 0
+    figures.append(f"operator: {KILLS} kills during a scale-out (SEED={SEED}), {load.figures()[0]}")
+
+
+@pytest.fixture
+def nobody_operates():
+    """No operator runs; afterwards one does again."""
+    kubectl(f"--namespace={SYSTEM}", "scale", "deployment/streamkeeper-operator", "--replicas=0")
+    kubectl(f"--namespace={SYSTEM}", "wait", "--for=delete", "pods", "-l", "app.kubernetes.io/component=operator", "--timeout=60s")
+    yield
+    operate(1)
+
+
+def operate(count):
+    kubectl(f"--namespace={SYSTEM}", "scale", "deployment/streamkeeper-operator", f"--replicas={count}")
+    kubectl(f"--namespace={SYSTEM}", "rollout", "status", "deployment/streamkeeper-operator", "--timeout=120s", timeout=150)
+
+
+def test_agents_fail_over_without_it(quickstart, load, nobody_operates):
+    """The quorum leader's pod goes: another leads, the StatefulSet brings the pod back, and nobody misses the operator."""
+    leader = f"main-{quickstart.get('ensemble/main')['status']['quorum']['leader']}"
+    before = quickstart.pods()[leader]["metadata"]["uid"]
+    load.start()
+    load.phase("killed", seconds=1)
+    quickstart.kubectl("delete", f"pod/{leader}", "--grace-period=0", "--force")
+    eventually("another pod", 90, lambda: quickstart.pods()[leader]["metadata"]["uid"] != before)
+    quickstart.wait(f"pod/{leader}", "condition=Ready", 90)
+    load.phase("after", seconds=5)
+    assert load.finish()["failedCount"] == 0
+    assert load.silence("killed") < 30
+    operate(1)
+    quickstart.wait_ready()
+
+
+def test_of_two_operators_one_acts(quickstart):
+    operate(2)
+    try:
+        lease = kubectl(f"--namespace={SYSTEM}", "get", "lease/streamkeeper-operator", "-o", "jsonpath={.spec.holderIdentity}")
+        pods = kubectl(f"--namespace={SYSTEM}", "get", "pods", "-l", "app.kubernetes.io/component=operator", "-o", "name").split()
+        assert len(pods) == 2 and any(pod.rpartition("/")[2] in lease for pod in pods), (lease, pods)
+        scale(quickstart, 4)
+        kill_operator()
+        scale(quickstart, 5)
+    finally:
+        operate(1)

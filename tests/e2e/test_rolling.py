@@ -1,0 +1,70 @@
+"""Configuration and image change under load: one proven member at a time, the quorum leader last, and writes go on."""
+
+import threading
+
+import images
+from kubernetes import eventually
+
+# Longer than a hand-over of leads and the restart of one member can hold one partition's writes up on two busy cores.
+SILENCE_SECONDS_MAX = 15
+
+
+class Watching(threading.Thread):
+    """Looks at the pods again and again: how many members are not ready at once, and in which order they were replaced."""
+
+    def __init__(self, namespace):
+        super().__init__(daemon=True)
+        self.namespace, self.stopping = namespace, threading.Event()
+        self.worst, self.order = 0, []
+        self.known = {name: pod["metadata"]["uid"] for name, pod in namespace.pods().items()}
+
+    def run(self):
+        while not self.stopping.wait(0.2):
+            pods = self.namespace.pods()
+            ready = [name for name, pod in pods.items() if is_ready(pod)]
+            self.worst = max(self.worst, len(self.known) - len(ready))
+            for name, pod in pods.items():
+                if self.known.get(name) != pod["metadata"]["uid"]:
+                    self.known[name] = pod["metadata"]["uid"]
+                    self.order.append(name)
+
+    def finish(self):
+        self.stopping.set()
+        self.join(30)
+        return self
+
+
+def is_ready(pod):
+    conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", [])}
+    return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
+
+
+def roll(namespace, load, change, done, figures, name):
+    load.start()
+    load.phase("before", seconds=5)
+    leader = namespace.get("ensemble/main")["status"]["quorum"]["leader"]
+    watching = Watching(namespace)
+    watching.start()
+    load.phase("rolling")
+    namespace.patch("ensemble/main", {"spec": change})
+    eventually("every member has it", 300, lambda: all(done(pod) and is_ready(pod) for pod in namespace.pods().values()))
+    namespace.wait_ready()
+    load.phase("after", seconds=5)
+    watching.finish()
+    assert load.finish()["failedCount"] == 0
+    assert watching.worst <= 1, f"{watching.worst} members were not ready at once"
+    assert sorted(watching.order) == ["main-0", "main-1", "main-2"] and watching.order[-1] == f"main-{leader}", watching.order
+    assert load.silence("rolling") < SILENCE_SECONDS_MAX
+    figures.extend([f"{name}: {load.figures()[0]}", *load.figures()[1:]])
+
+
+def test_an_image_is_rolled_out(quickstart, load, figures):
+    done = lambda pod: pod["spec"]["containers"][0]["image"] == images.STREAMKEEPER_NEXT  # noqa: E731
+    roll(quickstart, load, {"image": images.STREAMKEEPER_NEXT}, done, figures, "image change")
+
+
+def test_a_configuration_is_rolled_out(quickstart, load, figures):
+    before = {name: pod["metadata"]["uid"] for name, pod in quickstart.pods().items()}
+    done = lambda pod: pod["metadata"]["uid"] != before[pod["metadata"]["name"]]  # noqa: E731
+    change = {"broker": {"config": {"group.initial.rebalance.delay.ms": "100"}}}
+    roll(quickstart, load, change, done, figures, "configuration change")
