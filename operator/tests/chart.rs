@@ -1,10 +1,11 @@
-//! The part of the chart that follows from the code: the definitions of the resources. Written anew with
+//! The parts of the chart that follow from the code: the definitions of the resources, and what the operator may do. Written anew with
 //! `UPDATE_CHART=1 cargo test -p streamkeeper-operator --test chart`.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use streamkeeper_operator::crd;
+use streamkeeper_operator::kubernetes::rbac::{LEASE, NAMESPACED, Rule};
 
 const HOW: &str = "UPDATE_CHART=1 cargo test -p streamkeeper-operator --test chart";
 
@@ -49,4 +50,29 @@ fn no_definition_is_left_of_a_kind_that_is_gone() {
         let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
         assert!(expected.contains(&name), "charts/streamkeeper/templates/crds/{name}: no type gives it");
     }
+}
+
+#[test]
+fn the_rules_are_those_that_the_operator_needs() {
+    let mut text =
+        format!("{{{{/* Made from operator/src/kubernetes/rbac.rs; not edited by hand: {HOW} */}}}}\n");
+    for (name, rules) in [("watched", NAMESPACED), ("lease", LEASE)] {
+        let _ = writeln!(text, "{{{{- define \"streamkeeper.rules.{name}\" -}}}}");
+        rules.iter().for_each(|rule| push(&mut text, rule));
+        text.push_str("{{- end -}}\n");
+    }
+    check(&templates().join("_rules.tpl"), &text);
+}
+
+fn push(text: &mut String, rule: &Rule) {
+    let list = |items: &[&str]| {
+        let quoted = |item: &&str| if item.is_empty() { "\"\"".to_owned() } else { (*item).to_owned() };
+        items.iter().map(quoted).collect::<Vec<_>>().join(", ")
+    };
+    let _ = writeln!(text, "- apiGroups: [{}]", list(rule.api_groups));
+    let _ = writeln!(text, "  resources: [{}]", list(rule.resources));
+    if !rule.resource_names.is_empty() {
+        let _ = writeln!(text, "  resourceNames: [{}]", list(rule.resource_names));
+    }
+    let _ = writeln!(text, "  verbs: [{}]", list(rule.verbs));
 }
