@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use streamkeeper_proto::v1alpha1::ApplyTopicRequest;
 
-use crate::agents::Agents;
-use crate::ensemble::plan::{Planned, Step};
+use crate::agents::{AgentError, Agents};
+use crate::ensemble::plan::{Planned, Step, TopicStep};
 
 /// How long leads may take to be handed over before the next look.
 const HAND_OVER: Duration = Duration::from_secs(5);
@@ -75,19 +75,25 @@ async fn one<S: Substrate>(step: &Step, agents: &Agents, substrate: &mut S) -> R
         Step::ConfigureRebalance { auto, max_bytes_per_second } => {
             agents.configure_rebalance(*auto, *max_bytes_per_second).await?;
         }
-        Step::ApplyTopic(topic) => {
-            let request = ApplyTopicRequest {
-                name: topic.name.clone(),
-                partitions: topic.partitions,
-                replication_factor: topic.replication_factor,
-                configs: topic.config.clone().into_iter().collect(),
-                unmanaged_configs: topic.unmanaged.clone(),
-                ..ApplyTopicRequest::default()
-            };
-            agents.apply_topic(request).await?;
-        }
+        Step::ApplyTopic(topic) => apply_topic(agents, topic).await?,
     }
     Ok(())
+}
+
+/// Makes or alters a topic. Topics do not depend on one another: any number may be applied at the same time.
+///
+/// # Errors
+/// No agent did it.
+pub async fn apply_topic(agents: &Agents, topic: &TopicStep) -> Result<(), AgentError> {
+    let request = ApplyTopicRequest {
+        name: topic.name.clone(),
+        partitions: topic.partitions,
+        replication_factor: topic.replication_factor,
+        configs: topic.config.clone().into_iter().collect(),
+        unmanaged_configs: topic.unmanaged.clone(),
+        ..ApplyTopicRequest::default()
+    };
+    agents.apply_topic(request).await.map(|_| ())
 }
 
 /// The agent is asked until it leads nothing that another could lead; how far it came is seen by the next look.

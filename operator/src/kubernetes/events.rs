@@ -156,6 +156,8 @@ impl Events {
             return;
         }
         metrics.event(happening.reason());
+        let name = meta.name.as_deref().unwrap_or_default();
+        tracing::info!(object = name, reason = happening.reason(), "{note}");
         let event = event(object, happening, note, &self.instance, Timestamp::now());
         let namespace = meta.namespace.clone().unwrap_or_default();
         if let Err(error) = api.create::<Event>(&namespace, &event).await {

@@ -20,8 +20,9 @@ pub const LEASE: &str = "streamkeeper-operator";
 const DURATION: Duration = Duration::from_secs(15);
 /// How long it is good for the one that holds it: less, so that it stops before another begins.
 const GOOD_FOR: Duration = Duration::from_secs(10);
-/// How often it is renewed, or looked at.
-const EVERY: Duration = Duration::from_secs(2);
+/// How often it is renewed, or looked at; and how soon again after a failure.
+const EVERY: Duration = Duration::from_secs(4);
+const FAILED: Duration = Duration::from_secs(1);
 
 /// Whether this operator acts.
 #[derive(Debug, Default)]
@@ -109,10 +110,12 @@ pub async fn campaign<A: Api>(api: &A, namespace: &str, me: &str, leadership: &L
     let mut ours = None;
     loop {
         match attempt(api, namespace, me, (&mut ours, &mut seen), leadership).await {
-            Ok(()) => {}
-            Err(error) => tracing::warn!(%error, "the lease was not renewed"),
+            Ok(()) => tokio::time::sleep(EVERY).await,
+            Err(error) => {
+                tracing::warn!(%error, "the lease was not renewed");
+                tokio::time::sleep(FAILED).await;
+            }
         }
-        tokio::time::sleep(EVERY).await;
     }
 }
 

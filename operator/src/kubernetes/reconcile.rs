@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::Resource;
 
 use super::api::{Api, ApiError};
 use super::apply::{self, ApplyError};
@@ -21,12 +21,12 @@ use super::substrate::Pods;
 use super::validate::{Validated, sentence, validate};
 use super::{facts, names, report, topics};
 use crate::agents::Agents;
-use crate::crd::{Ensemble, EnsembleStatus, Topic};
+use crate::crd::{Ensemble, EnsembleStatus, Topic, TopicStatus};
 use crate::ensemble::observe::observe;
 use crate::ensemble::observed::Observed;
-use crate::ensemble::plan::{Plan, plan};
+use crate::ensemble::plan::{Plan, Planned, Step, plan};
 use crate::ensemble::status::{Moment, status, timestamp};
-use crate::execute::{StepFailed, SubstrateError, execute};
+use crate::execute::{StepFailed, SubstrateError, apply_topic, execute};
 use crate::quantity;
 
 /// It is looked again this soon while something is missing, and this late when nothing is (a watch tells of changes before).
@@ -34,6 +34,9 @@ const BUSY: Duration = Duration::from_millis(700);
 const QUIET: Duration = Duration::from_secs(30);
 /// A status that was written this lately is known better than the caches know it.
 const WRITTEN_LATELY: Duration = Duration::from_secs(2);
+
+/// Topics that are worked on at the same time.
+pub(super) const AT_ONCE: usize = 16;
 
 /// Why a look did not come to its end; the next one begins from the start.
 #[derive(Debug, thiserror::Error)]
@@ -282,7 +285,9 @@ async fn carry_out<A: Api>(
     if !served.is_empty() {
         pods.note_served(&served).await.map_err(LookError::Record)?;
     }
-    for planned in &planned.steps {
+    let (topics, members): (Vec<&Planned>, Vec<&Planned>) =
+        planned.steps.iter().partition(|planned| matches!(planned.step, Step::ApplyTopic(_)));
+    for planned in members {
         let note = format!("{}: {}", planned.step, planned.why);
         match execute(std::slice::from_ref(planned), &kept.agents, &mut pods).await {
             Ok(()) => operator.tell(ensemble, (&planned.step).into(), &note).await,
@@ -295,7 +300,34 @@ async fn carry_out<A: Api>(
             }
         }
     }
-    Ok(())
+    apply_topics(operator, found, &kept.agents, &topics).await
+}
+
+/// Applies topics, some at the same time; those after one that fails are applied all the same. Returns the first failure.
+async fn apply_topics<A: Api>(
+    operator: &Operator<'_, A>,
+    found: &Found,
+    agents: &Agents,
+    steps: &[&Planned],
+) -> Result<(), LookError> {
+    let resources: BTreeMap<&str, &Arc<Topic>> = found
+        .topics
+        .iter()
+        .map(|topic| (topic.spec.name_in_kafka(topic.metadata.name.as_deref().unwrap_or_default()), topic))
+        .collect();
+    let one = async |planned: &&Planned| {
+        let Step::ApplyTopic(topic) = &planned.step else { return Ok(()) };
+        let done = apply_topic(agents, topic).await;
+        let resource = resources.get(topic.name.as_str());
+        if let (Ok(()), Some(resource)) = (&done, resource) {
+            let note = format!("{}: {}", planned.step, planned.why);
+            operator.tell(resource.as_ref(), Happening::TopicApplied, &note).await;
+        }
+        done.map_err(|error| StepFailed { step: planned.step.clone(), source: Box::new(error) })
+    };
+    let results: Vec<Result<(), StepFailed>> =
+        stream::iter(steps).map(one).buffer_unordered(AT_ONCE).collect().await;
+    Ok(results.into_iter().collect::<Result<(), StepFailed>>()?)
 }
 
 /// Members that serve, with their volumes, as far as that is not remembered yet.
@@ -340,18 +372,19 @@ async fn report_all<A: Api>(
         report::write(operator.api, ensemble, &scene.key.namespace, &next).await?;
         kept.said = Some((next, Instant::now()));
     }
-    for topic in scene.found.topics.iter().filter(|topic| topic.metadata.deletion_timestamp.is_none()) {
-        report_topic(operator, topic, scene, &moment(topic.metadata.generation)).await?;
-    }
-    Ok(())
+    let staying = scene.found.topics.iter().filter(|topic| topic.metadata.deletion_timestamp.is_none());
+    let news = staying
+        .filter_map(|topic| Some((topic, topic_news(topic, scene, &moment(topic.metadata.generation))?)));
+    let write = async |(topic, next): (&Arc<Topic>, TopicStatus)| {
+        report::write(operator.api, topic.as_ref(), &scene.key.namespace, &next).await
+    };
+    let written: Vec<Result<(), ApiError>> =
+        stream::iter(news).map(write).buffer_unordered(AT_ONCE).collect().await;
+    Ok(written.into_iter().collect::<Result<(), ApiError>>()?)
 }
 
-async fn report_topic<A: Api>(
-    operator: &Operator<'_, A>,
-    topic: &Topic,
-    scene: &Scene<'_>,
-    moment: &Moment,
-) -> Result<(), ApiError> {
+/// The status of a topic, if it is another one than before.
+fn topic_news(topic: &Topic, scene: &Scene<'_>, moment: &Moment) -> Option<TopicStatus> {
     let resource = topic.metadata.name.clone().unwrap_or_default();
     let previous = topic.status.clone().unwrap_or_default();
     let name = topic.spec.name_in_kafka(&resource);
@@ -361,10 +394,7 @@ async fn report_topic<A: Api>(
             crate::topic::status::status(name, &topic.spec, scene.observed, scene.planned, &previous, moment)
         }
     };
-    if next != previous {
-        report::write(operator.api, topic, &scene.key.namespace, &next).await?;
-    }
-    Ok(())
+    (next != previous).then_some(next)
 }
 
 /// Topics that name an ensemble that is not there say so, and are let go.
@@ -390,8 +420,6 @@ async fn without_ensemble<A: Api>(
 impl<A: Api> Operator<'_, A> {
     /// Says what happened to an object.
     pub async fn tell<K: super::api::Object>(&self, object: &K, happening: Happening, note: &str) {
-        let name = Resource::meta(object).name.clone().unwrap_or_default();
-        tracing::info!(object = name, reason = happening.reason(), "{note}");
         self.events.tell(self.api, self.metrics, object, happening, note).await;
     }
 }

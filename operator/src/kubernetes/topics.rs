@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use futures::{StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
 use super::api::{Api, ApiError, Part, body_of};
 use super::events::Happening;
 use super::read::{Found, Key};
-use super::reconcile::Operator;
+use super::reconcile::{AT_ONCE, Operator};
 use super::{names, report};
 use crate::agents::Agents;
 use crate::crd::{DeletionPolicy, Topic};
@@ -108,19 +109,20 @@ pub async fn settle<A: Api>(
     let going = decisions.iter().filter(|(_, _, decision)| *decision == Decision::Delete).count();
     let annotations = found.ensemble.as_ref().and_then(|ensemble| ensemble.metadata.annotations.as_ref());
     let held = is_held(going, staying, confirmed(annotations));
-    for (topic, name, decision) in decisions {
-        match (decision, agents) {
-            (Decision::Nothing, _) => {}
-            (Decision::Hold, _) => hold(operator.api, &key.namespace, &topic, true).await?,
-            (Decision::Release, _) => hold(operator.api, &key.namespace, &topic, false).await?,
-            (Decision::Delete, Some(_)) if held => ask(operator, &topic, going).await?,
-            (Decision::Delete, Some(agents)) if is_due(&topic, timestamp(SystemTime::now())) => {
-                delete(operator, agents, key, &topic, &name).await?;
-            }
-            (Decision::Delete, _) => {}
+    let settle_one = async |(topic, name, decision): (Arc<Topic>, String, Decision)| match (decision, agents)
+    {
+        (Decision::Nothing, _) => Ok(()),
+        (Decision::Hold, _) => hold(operator.api, &key.namespace, &topic, true).await,
+        (Decision::Release, _) => hold(operator.api, &key.namespace, &topic, false).await,
+        (Decision::Delete, Some(_)) if held => ask(operator, &topic, going).await,
+        (Decision::Delete, Some(agents)) if is_due(&topic, timestamp(SystemTime::now())) => {
+            delete(operator, agents, key, &topic, &name).await
         }
-    }
-    Ok(())
+        (Decision::Delete, _) => Ok(()),
+    };
+    let settled: Vec<Result<(), ApiError>> =
+        stream::iter(decisions).map(settle_one).buffer_unordered(AT_ONCE).collect().await;
+    settled.into_iter().collect()
 }
 
 /// Says that a deletion waits for a word, and which.
