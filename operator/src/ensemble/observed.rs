@@ -34,6 +34,11 @@ impl Observed {
         surplus
     }
 
+    /// Whether it can be said which topics there are: somebody leads, and somebody who serves was asked.
+    pub fn knows_topics(&self) -> bool {
+        self.quorum.is_some() && self.members.values().any(|m| m.ready)
+    }
+
     /// Whether a member votes.
     pub fn votes(&self, id: i32) -> bool {
         self.quorum.as_ref().is_some_and(|quorum| quorum.voters.contains(&id))

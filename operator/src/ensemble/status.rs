@@ -85,7 +85,9 @@ fn conditions(
         make(ConditionType::Ready, is_ready(desired, observed, (ready, wanted))),
         make(
             ConditionType::Progressing,
-            if plan.is_converged() {
+            if desired.ensemble.paused {
+                (Some(false), Reason::Paused, "nothing is changed while spec.paused is true".to_owned())
+            } else if plan.is_converged() {
                 (Some(false), Reason::Converged, "nothing is to be done".to_owned())
             } else {
                 (Some(true), Reason::Changing, pending())

@@ -370,7 +370,10 @@ async fn report_all<A: Api>(
     let age = kept.said.as_ref().map(|(_, at)| at.elapsed());
     if report::is_news(&previous, &next, age) {
         report::write(operator.api, ensemble, &scene.key.namespace, &next).await?;
-        kept.said = Some((next, Instant::now()));
+        kept.said = Some((next.clone(), Instant::now()));
+    }
+    if report::is_blind(&next, now) {
+        return Ok(());
     }
     let staying = scene.found.topics.iter().filter(|topic| topic.metadata.deletion_timestamp.is_none());
     let news = staying

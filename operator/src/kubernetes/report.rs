@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use serde::Serialize;
 use serde_json::json;
@@ -17,6 +18,8 @@ use crate::ensemble::status::{Moment, keep_times};
 
 /// How often numbers alone are written while a change is being carried out.
 const NUMBERS: Duration = Duration::from_secs(5);
+/// An election is over after this time, or something is wrong.
+const ELECTION_SECONDS: i64 = 15;
 
 /// Whether a status is worth a write. `age` is how long ago the last one was written by this process.
 pub fn is_news(previous: &EnsembleStatus, next: &EnsembleStatus, age: Option<Duration>) -> bool {
@@ -68,6 +71,16 @@ pub fn holds(status: &EnsembleStatus, kind: ConditionType) -> Option<bool> {
         "False" => Some(false),
         _ => None,
     }
+}
+
+/// Nobody leads the quorum, and that since so short a time that it is not told of each topic: a thousand of them would be written for
+/// an election.
+pub fn is_blind(status: &EnsembleStatus, now: Timestamp) -> bool {
+    let kind = ConditionType::QuorumHealthy.name();
+    let since = status.conditions.iter().find(|c| c.type_ == kind && c.reason == Reason::NoQuorum.name());
+    since.is_some_and(|condition| {
+        now.as_second() - condition.last_transition_time.0.as_second() < ELECTION_SECONDS
+    })
 }
 
 /// Where clients connect first.
@@ -143,8 +156,6 @@ pub async fn write<A: Api, K: Object>(
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::jiff::Timestamp;
-
     use super::*;
     use crate::crd::{MemberStatus, QuorumStatus, WaitStatus};
 
@@ -185,6 +196,16 @@ mod tests {
         let mut next = waits.clone();
         next.waiting[0].next = "later".to_owned();
         assert!(!is_news(&waits, &next, Some(Duration::ZERO)));
+    }
+
+    #[test]
+    fn an_election_is_not_told_of_each_topic() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let mut status = status(true, "", "0x1");
+        assert!(!is_blind(&status, at(0)));
+        let none = condition(ConditionType::QuorumHealthy, Some(false), Reason::NoQuorum, "", None, at(100));
+        status.conditions.push(none);
+        assert!(is_blind(&status, at(114)) && !is_blind(&status, at(115)));
     }
 
     #[test]

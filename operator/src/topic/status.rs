@@ -28,8 +28,8 @@ pub fn status(
     let pending = step.or_else(|| wait.clone());
     let ready = match (there, &pending, &stalled) {
         (_, _, Some(why)) => (Some(false), Reason::InvalidSpec, why.clone()),
-        (None, _, _) if observed.quorum.is_none() => {
-            (None, Reason::NoQuorum, "nobody leads the quorum".to_owned())
+        (None, _, _) if !observed.knows_topics() => {
+            (None, Reason::NoQuorum, "nobody leads the quorum, or no member serves".to_owned())
         }
         (_, Some(why), _) => (Some(false), Reason::Changing, why.clone()),
         (None, None, _) => (Some(false), Reason::Changing, "there is no such topic yet".to_owned()),

@@ -233,7 +233,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         }
     }
     // Topics neither disturb members nor wait for them: what they need of members they say themselves.
-    if !desired.ensemble.suspended && observed.quorum.is_some() {
+    if !desired.ensemble.suspended && observed.knows_topics() {
         topic::plan::topics(desired, observed, &mut plan);
     }
     plan

@@ -296,6 +296,16 @@ fn topics_are_made_grown_and_altered() {
     );
 }
 
+#[test] // With no answer every topic looks missing; a thousand would be made anew whenever members are slow.
+fn a_topic_that_nobody_was_asked_about_is_not_missing() {
+    let wanted = desired("{replicas: 3}");
+    let mut observed = healthy(3);
+    observed.topics.clear();
+    observed.members.values_mut().for_each(|m| m.ready = false);
+    let planned = plan(&wanted, &observed);
+    assert!(planned.steps.is_empty() && !planned.waits.is_empty(), "{planned:?}");
+}
+
 #[test]
 fn a_topic_that_cannot_become_what_is_wanted_says_so_and_is_left_alone() {
     let wanted = desired("{replicas: 3}");
