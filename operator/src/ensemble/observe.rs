@@ -84,6 +84,7 @@ fn take_in(observed: &mut Observed, described: proto::DescribeResponse) {
         synced: quorum.synced_voters,
         margin: quorum.margin,
         changing: quorum.changing,
+        fencing_token: described.fencing_token,
     });
     let partitions = described.partitions.unwrap_or_default();
     observed.partitions = Partitions {

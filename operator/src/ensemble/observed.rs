@@ -123,6 +123,8 @@ pub struct Quorum {
     pub margin: i32,
     /// A change of the ensemble is not committed.
     pub changing: bool,
+    /// The greatest fencing token that an operator came with.
+    pub fencing_token: i64,
 }
 
 /// All partitions together.

@@ -28,12 +28,24 @@ const FAILED: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Leadership {
     held: Cell<Option<(i64, Instant)>>,
+    /// We made the lease: there was none.
+    made: Cell<bool>,
+    /// The least number of transitions of a lease that we made.
+    least: Cell<i32>,
 }
 
 impl Leadership {
     /// The fencing token, while the lease is held.
     pub fn token(&self) -> Option<i64> {
         self.token_at(Instant::now())
+    }
+
+    /// Agents have seen this token. One that is greater than ours comes from a lease that was deleted since, where we made the one there
+    /// is; where we did not, from another operator, which must not be outrun.
+    pub fn outrun(&self, seen: i64) {
+        if self.made.get() && self.token().is_some_and(|token| seen > token) {
+            self.least.set(self.least.get().max(i32::try_from(seen).unwrap_or(i32::MAX)));
+        }
     }
 
     fn token_at(&self, now: Instant) -> Option<i64> {
@@ -130,15 +142,22 @@ async fn attempt<A: Api>(
     let lease = api.get::<Lease>(namespace, LEASE).await?;
     let spec = lease.as_ref().and_then(|lease| lease.spec.as_ref());
     let held = ours.filter(|_| leadership.token().is_some());
-    let spec = match turn(spec, me, held, seen, (began, Timestamp::now())) {
+    let mut spec = match turn(spec, me, held, seen, (began, Timestamp::now())) {
         Turn::Wait => {
             *ours = None;
             leadership.held.set(None);
+            leadership.made.set(false);
             return Ok(());
         }
-        Turn::Make(spec) | Turn::Write(spec) => spec,
+        Turn::Make(spec) => {
+            leadership.made.set(true);
+            spec
+        }
+        Turn::Write(spec) => spec,
     };
-    let transitions = spec.lease_transitions.unwrap_or(0);
+    let least = if leadership.made.get() { leadership.least.get() } else { 0 };
+    let transitions = spec.lease_transitions.unwrap_or(0).max(least);
+    spec.lease_transitions = Some(transitions);
     let metadata = lease.as_ref().map_or_else(
         || ObjectMeta { name: Some(LEASE.to_owned()), ..ObjectMeta::default() },
         |lease| lease.metadata.clone(),
@@ -233,6 +252,20 @@ mod tests {
         leadership.held.set(Some((5, began + GOOD_FOR)));
         assert_eq!(leadership.token_at(began), Some(5));
         assert_eq!(leadership.token_at(began + GOOD_FOR), None);
+        assert_eq!(leadership.least.get(), 0);
         assert!(GOOD_FOR + EVERY < DURATION, "it ends for its holder before another may take it");
+    }
+
+    #[test]
+    fn only_a_lease_that_we_made_outruns_what_agents_have_seen() {
+        let leadership = Leadership::default();
+        leadership.held.set(Some((1, Instant::now() + GOOD_FOR)));
+        leadership.outrun(9);
+        assert_eq!(leadership.least.get(), 0, "the greater token is another operator's");
+        leadership.made.set(true);
+        leadership.outrun(1);
+        assert_eq!(leadership.least.get(), 0);
+        leadership.outrun(9);
+        assert_eq!(leadership.least.get(), 9, "the next token is 10");
     }
 }

@@ -14,6 +14,7 @@ use super::api::{Api, ApiError};
 use super::apply::{self, ApplyError};
 use super::build::{Parts, config_map, pod, stateful_set, volume};
 use super::events::{Events, Happening};
+use super::lease::Leadership;
 use super::metrics::Metrics;
 use super::read::{Found, Key, read};
 use super::record::Memory;
@@ -81,6 +82,8 @@ pub struct Operator<'a, A> {
     pub operator_namespace: Option<&'a str>,
     /// The term of the lease.
     pub token: i64,
+    /// The lease.
+    pub leadership: &'a Leadership,
 }
 
 /// What is kept between looks at one ensemble.
@@ -128,6 +131,9 @@ pub async fn look<A: Api>(operator: &Operator<'_, A>, key: &Key, kept: &mut Kept
     }
     confirm_losses(operator.api, &parts, &mut found).await?;
     let observed = look_at_members(operator, kept, &parts, &found).await;
+    if let Some(quorum) = &observed.quorum {
+        operator.leadership.outrun(quorum.fencing_token);
+    }
     let planned = if refusal.is_some() { Plan::default() } else { plan(&validated.desired, &observed) };
     let failed = if changes && refusal.is_none() {
         let settled = topics::settle(operator, key, &found, Some(&kept.agents)).await;

@@ -290,6 +290,7 @@ async fn one_look(shared: &Shared, key: &Key, token: i64, kept: &mut Kept) -> Re
         image: &shared.options.image,
         operator_namespace: shared.options.namespace.as_deref(),
         token,
+        leadership: &shared.leadership,
     };
     shared.metrics.begins();
     let began = Instant::now();
