@@ -100,19 +100,14 @@ fn judge(ensemble: &Ensemble, pods: &[PodFact]) -> (Vec<String>, Vec<String>) {
         let why = match pod {
             None => Some("has no pod".to_owned()),
             Some(pod) if pod.ready && member.ready => None,
-            Some(pod) => {
-                pod.trouble.as_ref().map(|trouble| format!("does not serve: pod {} {trouble}", pod.name))
+            Some(PodFact { name, trouble: Some(trouble), .. }) => {
+                Some(format!("does not serve: pod {name} {trouble}"))
             }
+            Some(pod) if member.ready => {
+                Some(format!("serves, and clients do not reach it yet: pod {} is not ready", pod.name))
+            }
+            Some(_) => Some(format!("does not serve yet: it is {}", member.state)),
         };
-        let why = why.or_else(|| {
-            let serves = member.ready && pod.is_some_and(|pod| pod.ready);
-            (!serves).then(|| {
-                format!(
-                    "does not serve yet: it is {}",
-                    if member.ready { "restarting" } else { &member.state }
-                )
-            })
-        });
         if let Some(why) = why {
             members += 1;
             degraded.push(format!("member {} {why}", member.id));
@@ -151,6 +146,15 @@ mod tests {
         assert_eq!((word, reasons), (Verdict::Degraded, vec!["member 2 has no pod".to_owned()]));
         let (word, reasons) = verdict(&ensemble("three"), &pods(&[false, false, false]));
         assert_eq!((word, reasons[0].as_str()), (Verdict::Failed, "none of the 3 pods is ready"));
+    }
+
+    #[test]
+    fn a_pod_that_is_only_not_ready_is_told_from_one_in_trouble() {
+        let mut young = pods(&[true, true, true]);
+        young[1].ready = false;
+        let (word, reasons) = verdict(&ensemble("three"), &young);
+        assert_eq!(word, Verdict::Degraded);
+        assert_eq!(reasons, ["member 1 serves, and clients do not reach it yet: pod main-1 is not ready"]);
     }
 
     #[test]
