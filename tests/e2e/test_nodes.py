@@ -1,4 +1,4 @@
-"""A node is cut off, loses its power, is drained; a pod is killed for its memory: the ensemble recovers without a hand and loses nothing."""
+"""A node is cut off, loses its power or its kubelet, is drained; a pod is killed for its memory: the ensemble recovers without a hand and loses nothing."""
 
 import pytest
 
@@ -76,6 +76,20 @@ def test_a_node_loses_its_power(quickstart, load, figures):
     wait_recovered(quickstart)
     assert load.finish()["failedCount"] == 0
     figures.extend(["a node without power: " + load.figures()[0], *load.figures()[1:]])
+
+
+@needs_machines
+def test_a_kubelet_stops(quickstart, load):
+    """For longer than pods are tolerated on a silent node: they run on, are evicted once it answers again, and come back."""
+    _, node = member_on(quickstart, "n2", "n3")
+    load.start(node=SAFE)
+    kube("exec", node, "pkill", "-STOP", "-x", "kubelet")
+    try:
+        load.phase("stopped", seconds=45)
+    finally:
+        kube("exec", node, "pkill", "-CONT", "-x", "kubelet")
+    wait_recovered(quickstart)
+    assert load.finish()["failedCount"] == 0
 
 
 def test_a_node_is_drained(quickstart, load):

@@ -42,7 +42,8 @@ def test_kills_at_random_moments_of_a_scale_out(quickstart, load, figures):
     load.start()
     quickstart.kubectl("scale", "ensemble/main", "--replicas=5")
     for _ in range(KILLS):
-        time.sleep(chance.uniform(0.2, 4))
+        eventually("an operator runs", 60, lambda: operators() or not OWN)
+        time.sleep(chance.uniform(0, 2))
         kill_operator()
     scale(quickstart, 5)
     check_even(quickstart, 5)

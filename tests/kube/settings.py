@@ -53,6 +53,8 @@ def kubelet_config(node):
         # Quick to be missed, so that tests of lost nodes are quick.
         "nodeStatusUpdateFrequency": "1s",
         "nodeLeaseDurationSeconds": 4,
+        # What is killed again and again is started again at once.
+        "crashLoopBackOff": {"maxContainerRestartPeriod": "1s"},
         # Follow changes of Secrets and ConfigMaps by watching them.
         "configMapAndSecretChangeDetectionStrategy": "Watch",
         "syncFrequency": "5s",
