@@ -225,7 +225,14 @@ fn a_pod_waits_for_its_entry_and_brings_its_zone() {
     let zones = |east: &str| BTreeMap::from([(0, east.to_owned()), (3, "west".to_owned())]);
     pods.wait("zones are known", || pods.described().0 == zones("east"));
     assert!(pods.stop(0).success());
+    // As a pod does that was deleted by force and still runs.
+    let other = std::fs::File::open(pods.volume(0).join("disk-0/lock")).expect("the lock");
+    other.lock().expect("nobody has it");
     pods.start(0, "north");
+    pods.wait("it waits for the other process", || {
+        pods.messages(0).iter().any(|m| m.starts_with("waiting: another process works on "))
+    });
+    drop(other);
     pods.wait("the new zone is taken over", || pods.described().0 == zones("north"));
 }
 

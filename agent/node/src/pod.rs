@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use streamkeeper_base::{ClusterId, MemberId};
-use streamkeeper_storage::disk::RealDisk;
+use streamkeeper_storage::disk::{RealDisk, lock_directory};
 
 pub use begin::{Place, Verdict, judge};
 pub use files::{AgentFile, MemberRecord, Ports, Record};
@@ -86,6 +86,7 @@ fn wait(
             Ok(record) => begin(agent, &record, member, zone, &held),
             Err(error) => Err(error.to_string()),
         };
+        let verdict = verdict.and_then(|begins| free(&begins.0.data_dir).map(|()| begins));
         let why = match verdict {
             Ok(begins) => return Ok(begins),
             Err(why) => why,
@@ -96,6 +97,19 @@ fn wait(
             told = why;
         }
         std::thread::sleep(LOOK);
+    }
+}
+
+/// A pod that was deleted by force may still run, and lets go of the disk when it ends.
+fn free(data: &Path) -> Result<(), String> {
+    let shown = data.display();
+    if !data.exists() {
+        return Ok(());
+    }
+    match lock_directory(data) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(format!("another process works on {shown}; the member begins when that has ended")),
+        Err(error) => Err(format!("{shown} cannot be written: {error}")),
     }
 }
 
