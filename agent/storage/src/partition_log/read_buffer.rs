@@ -111,7 +111,7 @@ mod tests {
         let shared = bytes.slice(2..4);
         drop(bytes);
         assert_eq!(kept(), 0, "a part of it is in use");
-        std::thread::spawn(move || drop(shared)).join().expect("a thread");
+        std::thread::scope(|scope| drop(scope.spawn(move || drop(shared))));
         assert_eq!(kept(), MIB);
         assert_eq!(ReadBuffer::take(MIB).as_ref().as_ptr(), place);
     }
