@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::names;
 use super::read::Found;
 use super::record::{Member, Memory};
-use crate::ensemble::observed::Process;
+use crate::ensemble::observed::{Blocker, Observed, Process};
 
 /// The facts by member, of those that are remembered. `revision` is that of the wanted pods.
 pub fn processes(found: &Found, memory: &Memory, revision: &str) -> BTreeMap<i32, Process> {
@@ -70,6 +70,21 @@ pub fn is_ready(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none() && conditions.is_some_and(ready)
 }
 
+/// No member is restarted before the kubelets hear all others: agents hear each other seconds earlier, and to Kubernetes (Services,
+/// PodDisruptionBudgets, those who look) two members would be down at once.
+pub fn hold_restarts(observed: &mut Observed, found: &Found) {
+    let is_unready = |id: &i32| found.pods.get(id).is_none_or(|pod| !is_ready(pod));
+    let unready: Vec<i32> = observed.staying().map(|(id, _)| id).filter(is_unready).collect();
+    for (id, member) in &mut observed.members {
+        let Some(restart) = &mut member.restart else { continue };
+        let others = unready.iter().filter(|other| *other != id);
+        restart.blockers.extend(others.map(|other| Blocker {
+            lasting: false,
+            message: format!("the pod of member {other} is not ready"),
+        }));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -79,6 +94,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::ensemble::observed::{ObservedMember, Restart};
 
     fn object<T: serde::de::DeserializeOwned>(value: Value) -> Arc<T> {
         Arc::new(serde_json::from_value(value).expect("an object"))
@@ -129,5 +145,31 @@ mod tests {
         // A member that never served has nothing to lose.
         memory.replace_disk(0);
         assert!(!processes(&found, &memory, "new")[&0].lost);
+    }
+
+    /// The agents allowed it some seconds before the kubelet heard the first one.
+    #[test]
+    fn no_member_is_restarted_while_another_pod_is_not_ready() {
+        let (mut found, memory) = world();
+        let ready = |pod: &Pod| {
+            let mut value = serde_json::to_value(pod).expect("JSON");
+            value["status"]["conditions"] = json!([{"type": "Ready", "status": "True"}]);
+            object::<Pod>(value)
+        };
+        found.pods.insert(1, pod(1, "old"));
+        found.pods = found
+            .pods
+            .iter()
+            .map(|(id, pod)| (*id, if *id == 1 { pod.clone() } else { ready(pod) }))
+            .collect();
+        let mut observed = Observed::default();
+        for (id, process) in processes(&found, &memory, "new") {
+            let restart = Some(Restart::default());
+            observed.members.insert(id, ObservedMember { process, restart, ..ObservedMember::default() });
+        }
+        hold_restarts(&mut observed, &found);
+        let blockers = |id: i32| observed.members[&id].restart.clone().unwrap_or_default().blockers;
+        assert_eq!(blockers(2)[0].message, "the pod of member 1 is not ready");
+        assert!(blockers(1).is_empty(), "the one that is not ready may be restarted");
     }
 }

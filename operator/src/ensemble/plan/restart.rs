@@ -6,12 +6,12 @@ use crate::desired::Desired;
 use crate::ensemble::observed::{Observed, ObservedMember};
 
 /// The next member to restart; members that leave are left as they are. A member that is on its way down (it gave its leads away)
-/// goes first: two half-done restarts would be two disruptions.
+/// goes first: two half-done restarts would be two disruptions. Then one that does not serve: it may be for its configuration.
 pub(super) fn one(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Next {
     let agent = |m: &ObservedMember| m.agent.clone().unwrap_or_default();
     let staying = |id: i32| id < desired.ensemble.replicas;
     let outdated = observed.staying().filter(|(id, m)| staying(*id) && m.process.outdated);
-    let next = outdated.min_by_key(|(id, m)| (!agent(m).resting, agent(m).leader, *id));
+    let next = outdated.min_by_key(|(id, m)| (!agent(m).resting, m.ready, agent(m).leader, *id));
     let Some((id, next)) = next else { return Next::Go };
     let verdict = next.restart.clone().unwrap_or_default();
     if next.restart.is_none() || !verdict.blockers.is_empty() {
