@@ -1,6 +1,7 @@
 """Turns the lines of results into one Markdown table per part: medians, spread, ratio of pairs, goals."""
 
 import statistics
+from functools import partial
 
 import points
 
@@ -50,11 +51,14 @@ def rows(name, shown, goals, ours, peer):
         name = ""
 
 
+def measured(results, side, point, variant=""):
+    """What one side did at a point, in the order in which it was measured."""
+    return [r["summary"] for r in results if (r["side"], r["point"], r["variant"]) == (side, point, variant)]
+
+
 def table(part, results):
     """The table of a part. A result is {"side", "variant", "point", "summary"}."""
-    def of(side, point, variant=""):
-        return [r["summary"] for r in results if (r["side"], r["point"], r["variant"]) == (side, point, variant)]
-
+    of = partial(measured, results)
     lines = []
     if part == "kafka":
         for point in points.KAFKA:
@@ -86,8 +90,7 @@ def markdown(head, lines):
 
 def summary(part, results):
     """One row per point: what it is about, how many times as much that is, and latency and CPU beside it."""
-    def of(side, point, variant=""):
-        return [r["summary"] for r in results if (r["side"], r["point"], r["variant"]) == (side, point, variant)]
+    of = partial(measured, results)
 
     def row(name, point, ours, peer):
         main = point.shown[0] if point.shown[0] != points.P50 else points.P99

@@ -15,6 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 STREAMKEEPER = os.environ.get("STREAMKEEPER", str(ROOT / "target/release/streamkeeper"))
 
 
+def resident(pid):
+    """Bytes of a process in memory."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
 class Cluster:
     """One `up` process with its agents, on ports of its own choice."""
 

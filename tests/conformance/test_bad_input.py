@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import re
 import signal
 import socket
 import struct
@@ -16,7 +15,7 @@ from kazoo.client import KazooClient
 
 import batches
 import wire
-from cluster import Cluster
+from cluster import Cluster, resident
 from load import read_partitions
 
 # What an allocator may keep of a few thousand short connections; a claim of 2 GiB is far above it.
@@ -40,11 +39,6 @@ def unhurt(target):
     growth = [resident(pid) - bytes for pid, bytes in zip(pids, before)]
     assert max(growth) < GROWTH_BYTES_MAX, f"resident memory grew by {growth} bytes"
     works(target)
-
-
-def resident(pid):
-    with open(f"/proc/{pid}/status") as status:
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) * 1024
 
 
 def works(cluster):

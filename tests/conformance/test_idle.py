@@ -1,14 +1,8 @@
 """What an ensemble costs that nobody uses."""
 
 import time
-from pathlib import Path
 
-from cluster import Cluster
-
-
-def resident(pid):
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) * 1024
+from cluster import Cluster, resident
 
 
 def test_three_idle_agents_hold_less_than_100_mb():

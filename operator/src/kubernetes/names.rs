@@ -35,6 +35,9 @@ pub const KAFKA: u16 = 9092;
 pub const GRPC: u16 = 7401;
 /// The agents' HTTP.
 pub const HTTP: u16 = 8401;
+/// All ports of an agent by their names in pods and Services.
+pub const PORTS: [(&str, u16); 5] =
+    [("peer", PEER), ("zookeeper", ZOOKEEPER), ("kafka", KAFKA), ("grpc", GRPC), ("http", HTTP)];
 
 /// The ConfigMap, the headless Service and the ServiceAccount of the agents.
 pub fn agents(ensemble: &str) -> String {

@@ -143,20 +143,13 @@ fn environment(parts: &Parts) -> Vec<EnvVar> {
 }
 
 fn ports() -> Vec<ContainerPort> {
-    let ports = [
-        ("peer", names::PEER),
-        ("zookeeper", names::ZOOKEEPER),
-        ("kafka", names::KAFKA),
-        ("grpc", names::GRPC),
-        ("http", names::HTTP),
-    ];
     let port = |(name, number): (&str, u16)| ContainerPort {
         name: Some(name.to_owned()),
         container_port: i32::from(number),
         protocol: Some("TCP".to_owned()),
         ..ContainerPort::default()
     };
-    ports.into_iter().map(port).collect()
+    names::PORTS.into_iter().map(port).collect()
 }
 
 fn probe(service: &str, period_seconds: i32, failure_threshold: i32) -> Probe {

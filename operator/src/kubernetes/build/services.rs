@@ -17,17 +17,10 @@ pub enum Protocol {
 
 /// The names of pods, also of those that are not ready: members find each other by them before anybody serves.
 pub fn headless(parts: &Parts) -> Service {
-    let ports = [
-        ("peer", names::PEER),
-        ("zookeeper", names::ZOOKEEPER),
-        ("kafka", names::KAFKA),
-        ("grpc", names::GRPC),
-        ("http", names::HTTP),
-    ];
     let spec = ServiceSpec {
         cluster_ip: Some("None".to_owned()),
         publish_not_ready_addresses: Some(true),
-        ..spec(parts, &ports)
+        ..spec(parts, &names::PORTS)
     };
     Service { metadata: metadata(parts, names::agents(&parts.name)), spec: Some(spec), ..Service::default() }
 }
