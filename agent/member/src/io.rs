@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use streamkeeper_base::{Durable, Incarnation, Instant, MemberId, WallMillis};
+use streamkeeper_base::{Durable, Incarnation, Instant, MemberId, Piece, WallMillis};
 use streamkeeper_storage::disk::DiskFile;
 
 /// A client's connection, unique for the life of one machine; never reused.
@@ -130,7 +130,7 @@ pub enum Output<N> {
         /// Its connection.
         connection: ConnectionId,
         /// A piece of the stream.
-        bytes: Bytes,
+        piece: Piece,
     },
     /// Close a client's connection after what was queued before.
     Close {

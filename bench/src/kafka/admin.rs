@@ -47,7 +47,8 @@ pub(super) fn request(
     let mut encoder = Encoder::new();
     api::encode_request_header(&mut encoder, key, version, correlation, "streamkeeper-bench");
     body(&mut encoder, version);
-    frame::finish(encoder).expect("a request is far below 2 GiB")
+    let pieces = frame::finish(encoder).expect("a request is far below 2 GiB");
+    pieces.into_iter().map(|piece| piece.read_all().expect("it is in memory")).collect()
 }
 
 /// The correlation id of a reply; the body follows.

@@ -142,19 +142,17 @@ impl Consume {
         let partition =
             self.partitions.get_mut(index).context("Fetch: a partition that was not asked for")?;
         let (mut records, mut bytes) = (0, 0);
-        for piece in data.records.iter().flat_map(|records| &records.0) {
-            // What is cut off at the end of the piece is asked for again.
-            for (_, header) in headers(piece) {
-                if header.end().0 <= partition.next {
-                    continue;
-                }
-                if header.base_offset.0 > partition.next {
-                    bail!("partition {index}: offset {} is missing", partition.next);
-                }
-                records += u64::try_from(header.end().0 - partition.next)?;
-                bytes += header.size as u64;
-                partition.next = header.end().0;
+        // What is cut off at the end is asked for again.
+        for (_, header) in headers(&data.records.clone().unwrap_or_default().joined()?) {
+            if header.end().0 <= partition.next {
+                continue;
             }
+            if header.base_offset.0 > partition.next {
+                bail!("partition {index}: offset {} is missing", partition.next);
+            }
+            records += u64::try_from(header.end().0 - partition.next)?;
+            bytes += header.size as u64;
+            partition.next = header.end().0;
         }
         Ok((records, bytes))
     }

@@ -188,7 +188,7 @@ impl Produce {
                 let batch = self.batches.batch(part.records, partition.sequence);
                 partition.sequence += i32::try_from(part.records).unwrap_or(i32::MAX);
                 let index = i32::try_from(part.partition).unwrap_or(i32::MAX);
-                PartitionProduceData { index, records: Some(Records(vec![batch])) }
+                PartitionProduceData { index, records: Some(Records(vec![batch.into()])) }
             });
             let topic = TopicProduceData {
                 name: self.args.topic.topic.clone(),

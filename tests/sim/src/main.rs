@@ -229,6 +229,7 @@ fn add(total: &mut Report, report: &Report) {
     total.counts.cuts += report.counts.cuts;
     total.counts.full_disks += report.counts.full_disks;
     total.counts.full_ends += report.counts.full_ends;
+    total.counts.read_later += report.counts.read_later;
     total.counts.simulated_us += report.counts.simulated_us;
     total.acknowledged += report.acknowledged;
     total.read += report.read;

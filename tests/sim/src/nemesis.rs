@@ -28,6 +28,11 @@ impl World {
         if self.host(member).life == 0 {
             return;
         }
+        if self.random.percent(50)
+            && let Some(process) = &mut self.host_mut(member).process
+        {
+            process.broker.drop_tails();
+        }
         let Faults {
             kill,
             power,

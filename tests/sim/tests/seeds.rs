@@ -18,11 +18,12 @@ fn seeds_hold_do_something_and_repeat() {
         })
         .collect();
     let total = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
-    let done: [(&str, u64); 10] = [
+    let done: [(&str, u64); 11] = [
         ("kills", total(|r| r.counts.kills)),
         ("power cuts", total(|r| r.counts.power_cuts)),
         ("cuts of the network", total(|r| r.counts.cuts)),
         ("full disks", total(|r| r.counts.full_disks)),
+        ("reads when a client takes them", total(|r| r.counts.read_later)),
         ("acknowledged records", total(|r| r.acknowledged)),
         ("records read", total(|r| r.read)),
         ("answers about znodes", total(|r| r.znode_answers)),

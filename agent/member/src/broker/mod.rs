@@ -262,6 +262,11 @@ impl Broker {
         self.replicas.get(&tp).map(|r| (&r.partition, &r.log))
     }
 
+    /// Lets go of recent records that are kept in memory, as if much more had come since: who reads them gets them from the disk.
+    pub fn drop_tails(&mut self) {
+        self.replicas.values_mut().for_each(|replica| replica.log.drop_tail());
+    }
+
     /// All replicas on this member, for checkers.
     pub fn replicas(&self) -> impl Iterator<Item = (TopicPartition, &Partition, &PartitionLog)> {
         self.replicas.iter().map(|(tp, r)| (*tp, &r.partition, &r.log))

@@ -61,7 +61,7 @@ impl Coordination {
 
     pub(super) fn send_client(&mut self, connection: ConnectionId, bytes: Bytes) {
         self.sent += 1;
-        self.out.push(Output::Send { connection, bytes });
+        self.out.push(Output::Send { connection, piece: bytes.into() });
     }
 
     pub(super) fn client_frame(&mut self, connection: ConnectionId, frame: ClientFrame) {

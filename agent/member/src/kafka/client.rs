@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use streamkeeper_base::Piece;
 use streamkeeper_wire::kafka::api;
 use streamkeeper_wire::kafka::codec::{Decoder, Encoder};
 use streamkeeper_wire::kafka::frame;
@@ -20,7 +20,7 @@ const PARKED_MAX: usize = 4;
 #[derive(Default)]
 pub(crate) struct KafkaClient {
     /// Slot number and, once it is there, the reply; an empty one means that no reply is due (acks=0).
-    slots: VecDeque<(u64, Option<Vec<Bytes>>)>,
+    slots: VecDeque<(u64, Option<Vec<Piece>>)>,
     /// Where it comes from.
     pub(crate) remote: Option<std::net::IpAddr>,
     /// Its fetches that wait for records.
@@ -115,7 +115,7 @@ impl Broker {
         self.fill(exchange, Vec::new());
     }
 
-    fn fill(&mut self, exchange: &Exchange, pieces: Vec<Bytes>) {
+    fn fill(&mut self, exchange: &Exchange, pieces: Vec<Piece>) {
         let connection = exchange.connection;
         let Some(client) = self.clients.get_mut(&connection) else { return };
         if let Some((_, reply)) = client.slots.iter_mut().find(|(slot, _)| *slot == exchange.slot) {
@@ -123,7 +123,7 @@ impl Broker {
         }
         while client.slots.front().is_some_and(|(_, reply)| reply.is_some()) {
             let Some((_, Some(pieces))) = client.slots.pop_front() else { return };
-            self.out.extend(pieces.into_iter().map(|bytes| Output::Send { connection, bytes }));
+            self.out.extend(pieces.into_iter().map(|piece| Output::Send { connection, piece }));
         }
     }
 }

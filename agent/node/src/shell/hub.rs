@@ -290,9 +290,9 @@ impl<M: Machine> Hub<M> {
 
     fn carry_out_one(&mut self, output: Output<M::Notice>) -> Result<(), String> {
         match output {
-            Output::Send { connection, bytes } => {
+            Output::Send { connection, piece } => {
                 if let Some(outbox) = self.clients.get(&connection) {
-                    outbox.push(bytes);
+                    outbox.push(piece);
                     self.dirty_clients.insert(connection);
                 }
             }
@@ -303,8 +303,8 @@ impl<M: Machine> Hub<M> {
             }
             Output::PeerSend { peer, link, kind, body } => {
                 if let Some(outbox) = self.links.get(&(peer, link)) {
-                    outbox.push(peer_frame::header(kind, &body));
-                    body.into_iter().for_each(|piece| outbox.push(piece));
+                    outbox.push(peer_frame::header(kind, &body).into());
+                    body.into_iter().for_each(|piece| outbox.push(piece.into()));
                     self.dirty_links.insert((peer, link));
                 }
             }

@@ -1,4 +1,5 @@
 //! What waits to be written to one socket: pieces are written at once while the socket takes them, and by a task when it does not.
+//! What is in files is read just before the socket takes it, or not at all: the kernel sends it from there.
 //!
 //! Who does not read what it is sent is not read from any more: see [`Outbox::hold`].
 
@@ -7,13 +8,23 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use socket2::SockRef;
+use streamkeeper_base::Piece;
+use streamkeeper_base::piece::Later;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// Pieces handed to one `writev` at most.
 const PIECES_PER_WRITE: usize = 64;
+
+/// Bytes that are read of files for one `writev`, about: few enough to be in the cache of a core still when the socket copies them, many
+/// enough that system calls cost little.
+const READ_BYTES: usize = 512 * 1024;
+
+/// Less than this is not worth a system call of its own: it is read, to leave with what stands around it.
+const SEND_FROM_FILE_BYTES_MIN: usize = 64 * 1024;
 
 /// With more than this waiting, nothing more is begun for the receiver.
 const BACKLOG_BYTES: usize = 1024 * 1024;
@@ -21,7 +32,7 @@ const BACKLOG_BYTES: usize = 1024 * 1024;
 /// A socket and the bytes that are due on it, in order.
 pub(crate) struct Outbox {
     stream: Rc<TcpStream>,
-    queue: RefCell<VecDeque<Bytes>>,
+    queue: RefCell<VecDeque<Piece>>,
     queued_bytes: Cell<usize>,
     queued_bytes_max: usize,
     more: Notify,
@@ -112,7 +123,7 @@ impl Outbox {
     }
 
     /// Queues a piece. A receiver that lets more than the limit pile up is cut off, so memory stays bounded.
-    pub(crate) fn push(&self, piece: Bytes) {
+    pub(crate) fn push(&self, piece: Piece) {
         if self.closing.get() || piece.is_empty() {
             return;
         }
@@ -184,31 +195,212 @@ impl Outbox {
     fn write_some(&self) -> io::Result<bool> {
         let mut queue = self.queue.borrow_mut();
         while !queue.is_empty() {
-            let written = {
-                let slices: Vec<IoSlice<'_>> =
-                    queue.iter().take(PIECES_PER_WRITE).map(|piece| IoSlice::new(piece)).collect();
-                match self.stream.try_write_vectored(&slices) {
-                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(written) => written,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                    Err(error) => return Err(error),
-                }
+            let written = match queue.front() {
+                Some(Piece::Later(later)) if leaves_from_file(later) => self.send_from_file(later),
+                _ => self.write_ready(&mut queue),
             };
-            self.queued_bytes.set(self.queued_bytes.get().saturating_sub(written));
-            consume(&mut queue, written);
+            match written {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.queued_bytes.set(self.queued_bytes.get().saturating_sub(written));
+                    consume(&mut queue, written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
         }
         Ok(true)
     }
+
+    fn send_from_file(&self, later: &Later) -> io::Result<usize> {
+        let Some((file, position)) = later.in_file() else { return Ok(0) };
+        self.stream.try_io(Interest::WRITABLE, || {
+            let mut position = position;
+            Ok(rustix::fs::sendfile(&*self.stream, file, Some(&mut position), later.len())?)
+        })
+    }
+
+    /// Writes what is in memory, and what is read for it.
+    fn write_ready(&self, queue: &mut VecDeque<Piece>) -> io::Result<usize> {
+        read_ahead(queue)?;
+        let ready = queue.iter().map_while(|piece| match piece {
+            Piece::Ready(bytes) => Some(IoSlice::new(bytes)),
+            Piece::Later(_) => None,
+        });
+        let slices: Vec<IoSlice<'_>> = ready.take(PIECES_PER_WRITE).collect();
+        // The head of a partition's part leaves in one packet with what comes out of the file.
+        let flags = if slices.len() < queue.len() { libc::MSG_MORE } else { 0 };
+        let socket = SockRef::from(&*self.stream);
+        self.stream.try_io(Interest::WRITABLE, || {
+            socket.send_vectored_with_flags(&slices, flags | libc::MSG_NOSIGNAL)
+        })
+    }
 }
 
-fn consume(queue: &mut VecDeque<Bytes>, mut written: usize) {
+/// What the socket took only a part of goes on from the file, however little is left: it cannot be read from there on, see [`Later::read`].
+fn leaves_from_file(later: &Later) -> bool {
+    (later.is_begun() || later.len() >= SEND_FROM_FILE_BYTES_MIN) && later.in_file().is_some()
+}
+
+/// Reads what one write may take.
+fn read_ahead(queue: &mut VecDeque<Piece>) -> io::Result<()> {
+    let (mut at, mut ready) = (0, 0);
+    while at < queue.len().min(PIECES_PER_WRITE) && ready < READ_BYTES {
+        if let Piece::Later(later) = &mut queue[at] {
+            if leaves_from_file(later) {
+                return Ok(());
+            }
+            let bytes = later.read(READ_BYTES - ready).inspect_err(|error| {
+                tracing::warn!(
+                    "what was promised to a client cannot be read, its connection is closed: {error}"
+                );
+            })?;
+            if later.is_empty() {
+                queue[at] = bytes.into();
+            } else {
+                queue.insert(at, bytes.into());
+            }
+        }
+        ready += queue[at].len();
+        at += 1;
+    }
+    Ok(())
+}
+
+/// Takes away what was written.
+fn consume(queue: &mut VecDeque<Piece>, mut written: usize) {
     while written > 0 {
         let Some(front) = queue.front_mut() else { return };
-        if front.len() > written {
-            front.advance(written);
-            return;
+        let taken = written.min(front.len());
+        match front {
+            Piece::Ready(bytes) => bytes.advance(taken),
+            Piece::Later(later) => later.skip(taken),
         }
-        written -= front.len();
-        queue.pop_front();
+        written -= taken;
+        if front.is_empty() {
+            queue.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use streamkeeper_base::piece::{Later, Source};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Counts up to the byte at which it fails, in steps that are not the reader's.
+    struct Counting(usize);
+
+    impl Source for Counting {
+        fn read(&self, at: usize, bytes_max: usize) -> io::Result<Bytes> {
+            let end = self.0.min(at + (bytes_max * 2 / 3).max(1));
+            if at == end {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            Ok((at..end).map(|i| (i % 251) as u8).collect())
+        }
+    }
+
+    const LEN: usize = 9_000_000;
+
+    /// What a client gets that begins to read after all was pushed.
+    fn received(pieces: impl FnOnce() -> Vec<Piece>) -> Vec<u8> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+            let address = listener.local_addr().expect("an address");
+            let mut client = std::net::TcpStream::connect(address).expect("a connection");
+            let (stream, _) = listener.accept().await.expect("the client");
+            let outbox = Outbox::new(Rc::new(stream), usize::MAX, Rc::default());
+            tokio::task::spawn_local(outbox.clone().drain());
+            pieces().into_iter().for_each(|piece| outbox.push(piece));
+            outbox.flush();
+            outbox.close();
+            let all = tokio::task::spawn_blocking(move || {
+                let mut all = Vec::new();
+                // A connection that is cut off gives what came before.
+                let _ = client.read_to_end(&mut all);
+                all
+            });
+            all.await.expect("it reads")
+        })
+    }
+
+    #[test]
+    fn what_is_read_later_keeps_its_place() {
+        let later = |len| Piece::Later(Later::new(Arc::new(Counting(len)), len));
+        let got = received(|| {
+            vec![Bytes::from_static(b"a").into(), later(LEN), later(3), Bytes::from_static(b"z").into()]
+        });
+        let counted = |len: usize| (0..len).map(|i| (i % 251) as u8);
+        let expected: Vec<u8> =
+            [b'a'].into_iter().chain(counted(LEN)).chain(counted(3)).chain([b'z']).collect();
+        assert!(got == expected, "{} bytes of {}", got.len(), expected.len());
+    }
+
+    /// A file that may leave as it is.
+    struct InFile(std::fs::File);
+
+    impl Source for InFile {
+        fn read(&self, _at: usize, _bytes_max: usize) -> io::Result<Bytes> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn in_file(&self, at: usize) -> Option<(BorrowedFd<'_>, u64)> {
+            Some((self.0.as_fd(), at as u64))
+        }
+    }
+
+    fn file(len: usize) -> std::fs::File {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(&(0..len).map(|i| (i % 251) as u8).collect::<Vec<u8>>()).expect("room for it");
+        file
+    }
+
+    #[test]
+    fn what_is_in_a_file_leaves_without_being_read() {
+        let later = || Piece::Later(Later::new(Arc::new(InFile(file(LEN))), LEN));
+        let head = || Piece::from(Bytes::from_static(b"a"));
+        let got = received(|| vec![head(), later(), head(), later(), head()]);
+        let counted: Vec<u8> = (0..LEN).map(|i| (i % 251) as u8).collect();
+        let expected = [b"a", &counted[..], b"a", &counted, b"a"].concat();
+        assert!(got == expected, "{} bytes of {}", got.len(), expected.len());
+    }
+
+    /// What the socket leaves of a piece is less than is worth sending from a file, and it must.
+    #[test]
+    fn the_rest_of_a_piece_leaves_from_its_file() {
+        const LEN: usize = SEND_FROM_FILE_BYTES_MIN + 1000;
+        let got = received(|| {
+            let later = || Piece::Later(Later::new(Arc::new(InFile(file(LEN))), LEN));
+            (0..200).map(|_| later()).collect()
+        });
+        let counted: Vec<u8> = (0..LEN).map(|i| (i % 251) as u8).collect();
+        assert!(got == counted.repeat(200), "{} bytes of {}", got.len(), 200 * LEN);
+    }
+
+    #[test]
+    fn a_file_that_was_cut_ends_the_connection() {
+        let got = received(|| {
+            let cut = Later::new(Arc::new(InFile(file(LEN / 2))), LEN);
+            vec![Piece::Later(cut), Bytes::from_static(b"z").into()]
+        });
+        assert!(got.len() <= LEN / 2 && got.iter().enumerate().all(|(i, byte)| *byte == (i % 251) as u8));
+    }
+
+    #[test]
+    fn what_cannot_be_read_ends_the_connection_and_nothing_follows_it() {
+        let got = received(|| {
+            let cut = Later::new(Arc::new(Counting(LEN / 2)), LEN);
+            vec![Piece::Later(cut), Bytes::from_static(b"z").into()]
+        });
+        assert!(got.len() <= LEN / 2 && got.iter().enumerate().all(|(i, byte)| *byte == (i % 251) as u8));
     }
 }

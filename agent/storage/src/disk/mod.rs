@@ -11,6 +11,7 @@ mod simulated;
 mod tests;
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,6 +80,10 @@ pub trait DiskFile: Send + Sync {
     }
     /// Cuts or extends the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// The operating system's file, if it is one: the kernel can send from it what nobody needs to look at.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 /// Makes a directory and those above it, names included, so that a power cut keeps the way to what is flushed

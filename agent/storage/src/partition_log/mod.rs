@@ -8,6 +8,7 @@ mod checkpoint;
 mod error;
 mod flush;
 mod index;
+mod later;
 mod open;
 mod producer_snapshot;
 mod read_buffer;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use streamkeeper_base::batch::{self, BatchHeader};
 use streamkeeper_base::limits::SEGMENT_BYTES_DEFAULT;
-use streamkeeper_base::{Durable, LeaderEpoch, Offset};
+use streamkeeper_base::{Durable, LeaderEpoch, Offset, Piece};
 
 use crate::disk::Disk;
 use checkpoint::{Checkpoint, DurableCheckpoint};
@@ -121,10 +122,10 @@ pub struct PartitionLog {
 }
 
 /// What a read gives.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Chunk {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk<P = Bytes> {
     /// Whole batches, in order, each piece holding one or more.
-    pub pieces: Vec<Bytes>,
+    pub pieces: Vec<P>,
     /// Bytes of all pieces.
     pub size: usize,
 }
@@ -270,10 +271,39 @@ impl PartitionLog {
     /// As the disk, `OutOfRange` for an offset outside the log, `Damaged` if the batch there does not read
     /// back.
     pub fn read(&self, from: Offset, to: Offset, bytes_max: usize) -> Result<Chunk, LogError> {
+        self.read_with(from, to, bytes_max, |segment, from, bytes_max, at_least_one| {
+            let read = segment.read(from, to, bytes_max, at_least_one)?;
+            Ok(read.map(|(piece, end)| (piece.len(), end, piece)))
+        })
+    }
+
+    /// As [`PartitionLog::read`], but most of what comes from disk is read, and checked, when it is taken. Where one batch does not read
+    /// back then, the next call finds it.
+    ///
+    /// # Errors
+    /// As [`PartitionLog::read`].
+    pub fn read_later(&self, from: Offset, to: Offset, bytes_max: usize) -> Result<Chunk<Piece>, LogError> {
+        self.read_with(from, to, bytes_max, |segment, from, bytes_max, at_least_one| {
+            if let Some((later, end)) = segment.read_later(from, to, bytes_max)? {
+                return Ok(Some((later.len(), end, Piece::Later(later))));
+            }
+            let read = segment.read(from, to, bytes_max, at_least_one)?;
+            Ok(read.map(|(piece, end)| (piece.len(), end, piece.into())))
+        })
+    }
+
+    /// `read` gives of one segment what there is from an offset on: its bytes, the offset after it, and itself.
+    fn read_with<P: From<Bytes>>(
+        &self,
+        from: Offset,
+        to: Offset,
+        bytes_max: usize,
+        read: impl Fn(&Segment, Offset, usize, bool) -> io::Result<Option<(usize, Offset, P)>>,
+    ) -> Result<Chunk<P>, LogError> {
         if from < self.log_start || from > self.end() {
             return Err(LogError::OutOfRange { offset: from, start: self.log_start, end: self.end() });
         }
-        let mut chunk = Chunk::default();
+        let mut chunk = Chunk { pieces: Vec::new(), size: 0 };
         if from >= to {
             return Ok(chunk);
         }
@@ -287,15 +317,14 @@ impl PartitionLog {
             if chunk.size >= bytes_max || next >= to {
                 break;
             }
-            let read = segment.read(next, to, bytes_max - chunk.size, chunk.size == 0);
-            let piece = match read {
+            let piece = match read(segment, next, bytes_max - chunk.size, chunk.size == 0) {
                 Err(_) if chunk.size > 0 => break,
                 other => other.map_err(|error| self.damaged_at(next, error))?,
             };
-            let Some(piece) = piece else { break };
-            chunk.size += piece.len();
-            next = batch::headers(&piece).last().map_or(next, |(_, h)| h.end());
+            let Some((size, end, piece)) = piece else { break };
+            chunk.size += size;
             chunk.pieces.push(piece);
+            next = end;
             if next < segment.end {
                 break;
             }
@@ -303,14 +332,14 @@ impl PartitionLog {
         Ok(chunk)
     }
 
-    fn read_tail(&self, from: Offset, to: Offset, bytes_max: usize, chunk: &mut Chunk) {
+    fn read_tail<P: From<Bytes>>(&self, from: Offset, to: Offset, bytes_max: usize, chunk: &mut Chunk<P>) {
         let start = self.tail.partition_point(|(base, _)| *base <= from).saturating_sub(1);
         for (base, piece) in self.tail.range(start..) {
             if *base >= to || (chunk.size > 0 && chunk.size + piece.len() > bytes_max) {
                 return;
             }
             chunk.size += piece.len();
-            chunk.pieces.push(piece.clone());
+            chunk.pieces.push(piece.clone().into());
         }
     }
 

@@ -8,10 +8,12 @@ use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
 use streamkeeper_base::batch::{self, BATCH_CRC_START, BatchHeader};
 use streamkeeper_base::limits::INDEX_INTERVAL_BYTES;
+use streamkeeper_base::piece::Later;
 use streamkeeper_base::{LeaderEpoch, Offset};
 
 use super::LogConfig;
 use super::index::{Entry, Index};
+use super::later::{Batches, Findings};
 use super::read_buffer::ReadBuffer;
 use super::walk::Walk;
 use crate::crc32c;
@@ -39,6 +41,9 @@ pub(super) struct Segment {
     log: Arc<dyn DiskFile>,
     index: Index,
     stride: Option<Stride>,
+    /// Every batch from here on was written by this process, or checked when it opened the segment.
+    own_from: u64,
+    findings: Arc<Findings>,
 }
 
 /// The batches since the last index entry.
@@ -132,6 +137,8 @@ impl Segment {
             log: disk.open(&path(dir, base, log), Access::Buffered)?,
             index: Index::open(disk, &path(dir, base, index))?,
             stride: None,
+            own_from: 0,
+            findings: Arc::default(),
         })
     }
 
@@ -143,6 +150,7 @@ impl Segment {
         if check == Check::All || !segment.index_is_good(length)? {
             segment.index.truncate(0)?;
         }
+        segment.own_from = length;
         let damaged = segment.rewind(length)?;
         Ok((segment, damaged))
     }
@@ -164,6 +172,8 @@ impl Segment {
         self.end = self.base.plus(last.map_or(0, |entry| i64::from(entry.end)));
         self.max_timestamp = last.map_or(-1, |entry| entry.max_timestamp);
         self.stride = None;
+        self.own_from = self.own_from.min(self.size);
+        self.findings.cut(self.size);
         let log = self.log.clone();
         let first = Walk::new(&*log, 0, self.size, LOOK_BYTES).peek()?;
         self.first_timestamp = first.and_then(|header| known_timestamp(&header));
@@ -335,15 +345,15 @@ impl Segment {
         Ok(None)
     }
 
-    /// Whole batches from the one that holds `from` on, none that begins at or above `to`. `Err(InvalidData)`
-    /// if the first one is damaged; a damaged one behind good ones ends the piece.
+    /// Whole batches from the one that holds `from` on, none that begins at or above `to`, and the offset after them.
+    /// `Err(InvalidData)` if the first one is damaged; a damaged one behind good ones ends the piece.
     pub(super) fn read(
         &self,
         from: Offset,
         to: Offset,
         bytes_max: usize,
         at_least_one: bool,
-    ) -> io::Result<Option<Bytes>> {
+    ) -> io::Result<Option<(Bytes, Offset)>> {
         let Some((start, first)) = self.locate(from)? else {
             return if from < self.end { Err(io::ErrorKind::InvalidData.into()) } else { Ok(None) };
         };
@@ -354,16 +364,40 @@ impl Segment {
         let mut buffer = ReadBuffer::take(bytes_max.max(first.size).min(available));
         self.log.read_at(buffer.as_mut(), start)?;
         let bytes = buffer.as_ref();
-        let whole = batch::headers(bytes)
+        let last = batch::headers(bytes)
             .take_while(|(at, header)| {
                 header.base_offset < to && is_good(&bytes[*at..at + header.size], header)
             })
-            .last()
-            .map_or(0, |(at, header)| at + header.size);
-        if whole == 0 {
-            return Err(io::ErrorKind::InvalidData.into());
+            .last();
+        let (at, last) = last.ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Some((buffer.freeze(at + last.size), last.end())))
+    }
+
+    /// As [`Segment::read`], but whole strides, promised by the index and read later; with the offset after them. `None` if no stride fits:
+    /// what there is has to be read.
+    pub(super) fn read_later(
+        &self,
+        from: Offset,
+        to: Offset,
+        bytes_max: usize,
+    ) -> io::Result<Option<(Later, Offset)>> {
+        if self.findings.has_doubt() {
+            return Ok(None);
         }
-        Ok(Some(buffer.freeze(whole)))
+        let Some((start, _)) = self.locate(from)? else { return Ok(None) };
+        let limit = start.saturating_add(bytes_max as u64);
+        let at = |entry: &Entry| self.base.plus(i64::from(entry.end));
+        let fits = |entry: &Entry| u64::from(entry.end_position) <= limit && at(entry) <= to;
+        let fitting = self.index.partition_point(fits)?;
+        let last = fitting.checked_sub(1).map_or(Ok(None), |number| self.index.get(number))?;
+        let Some(last) = last.filter(|entry| u64::from(entry.end_position) > start) else { return Ok(None) };
+        let end = u64::from(last.end_position);
+        let good_below = self.findings.good_below();
+        let known_good = end <= good_below || start.max(good_below) >= self.own_from;
+        let batches =
+            Batches { file: self.log.clone(), start, end, known_good, findings: self.findings.clone() };
+        let length = usize::try_from(end - start).map_err(io::Error::other)?;
+        Ok(Some((Later::new(Arc::new(batches), length), at(&last))))
     }
 
     /// The first batch whose greatest timestamp is at least that, among those that end above an offset.
@@ -404,6 +438,7 @@ fn known_timestamp(header: &BatchHeader) -> Option<i64> {
     (header.max_timestamp >= 0).then_some(header.max_timestamp)
 }
 
-fn is_good(bytes: &[u8], header: &BatchHeader) -> bool {
+/// True if a whole batch is what its CRC says.
+pub(super) fn is_good(bytes: &[u8], header: &BatchHeader) -> bool {
     crc32c(&bytes[BATCH_CRC_START..]) == header.crc
 }

@@ -1,6 +1,7 @@
 //! The log against a model: appends, cuts, rolls, restarts, crashes at any operation, rot.
 
 mod full;
+mod later;
 mod log_start;
 mod snapshots;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use streamkeeper_base::batch::{self, BATCH_CRC_START, BatchHeader};
-use streamkeeper_base::{LeaderEpoch, Offset, Random};
+use streamkeeper_base::{LeaderEpoch, Offset, Random, piece};
 
 use super::{Boot, FlushPoint, LogConfig, LogError, PartitionLog, Trust, remove_garbage};
 use crate::disk::{Crash, Disk, DiskFile, SimulatedDisk};
@@ -69,6 +70,9 @@ fn read_all(log: &PartitionLog) -> Vec<BatchHeader> {
     while from < log.end() {
         let chunk = log.read(from, log.end(), 3000).expect("a good disk");
         assert!(chunk.size > 0, "a read below the end gives something");
+        let later = log.read_later(from, log.end(), 3000).expect("a good disk");
+        let (now, later) = (chunk.pieces.concat(), piece::joined(later.pieces).expect("a good disk"));
+        assert!(!later.is_empty() && (now.starts_with(&later) || later.starts_with(&now)));
         found.extend(chunk.pieces.iter().flat_map(heads));
         from = found.last().expect("something").end();
     }

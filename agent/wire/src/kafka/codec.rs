@@ -3,7 +3,10 @@
 //! A claimed count reserves nothing: every element must be there. Records stay the slices they came as, and leave as they are.
 //! Read first: [`Decoder`], [`Encoder`].
 
+use std::io;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use streamkeeper_base::piece::{self, Piece};
 
 /// The bytes are not what the schema says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,26 +18,25 @@ pub type Result<T> = std::result::Result<T, KafkaError>;
 
 /// Record batches: one or more pieces that follow one another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Records(pub Vec<Bytes>);
+pub struct Records(pub Vec<Piece>);
 
 impl Records {
     /// Bytes of all pieces.
     pub fn len(&self) -> usize {
-        self.0.iter().map(Bytes::len).sum()
+        self.0.iter().map(Piece::len).sum()
     }
 
     /// True if there is nothing.
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(Bytes::is_empty)
+        self.0.iter().all(Piece::is_empty)
     }
 
     /// All of it as one piece: without a copy if it is one already.
-    pub fn joined(&self) -> Bytes {
-        match self.0.as_slice() {
-            [] => Bytes::new(),
-            [one] => one.clone(),
-            many => many.concat().into(),
-        }
+    ///
+    /// # Errors
+    /// What was to be read later cannot be read; never of what was decoded.
+    pub fn joined(self) -> io::Result<Bytes> {
+        piece::joined(self.0)
     }
 }
 
@@ -147,7 +149,7 @@ impl Decoder {
 
     /// Record batches, a slice of the frame.
     pub fn nullable_records(&mut self, flexible: bool) -> Result<Option<Records>> {
-        Ok(self.nullable_bytes(flexible)?.map(|bytes| Records(vec![bytes])))
+        Ok(self.nullable_bytes(flexible)?.map(|bytes| Records(vec![bytes.into()])))
     }
 
     /// A list that may be null.
@@ -191,7 +193,7 @@ impl Decoder {
 /// Writes fields; large records are kept as the pieces they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encoder {
-    done: Vec<Bytes>,
+    done: Vec<Piece>,
     open: BytesMut,
 }
 
@@ -205,16 +207,16 @@ impl Encoder {
     }
 
     /// All that was written, in pieces.
-    pub fn finish(mut self) -> Vec<Bytes> {
+    pub fn finish(mut self) -> Vec<Piece> {
         if !self.open.is_empty() {
-            self.done.push(self.open.freeze());
+            self.done.push(self.open.freeze().into());
         }
         self.done
     }
 
     /// Bytes written so far.
     pub fn len(&self) -> usize {
-        self.open.len() + self.done.iter().map(Bytes::len).sum::<usize>()
+        self.open.len() + self.done.iter().map(Piece::len).sum::<usize>()
     }
 
     /// True if nothing was written.
@@ -317,11 +319,16 @@ impl Encoder {
     pub fn nullable_records(&mut self, records: Option<&Records>, flexible: bool) {
         self.length(records.map(Records::len), flexible, true);
         for piece in records.iter().flat_map(|r| &r.0) {
-            if piece.len() < COPY_BELOW {
-                self.open.put_slice(piece);
-            } else {
-                self.done.push(self.open.split().freeze());
-                self.done.push(piece.clone());
+            self.append(piece);
+        }
+    }
+
+    fn append(&mut self, piece: &Piece) {
+        match piece {
+            Piece::Ready(bytes) if bytes.len() < COPY_BELOW => self.open.put_slice(bytes),
+            large => {
+                self.done.push(self.open.split().freeze().into());
+                self.done.push(large.clone());
             }
         }
     }
@@ -354,7 +361,7 @@ impl Encoder {
         for (tag, field) in tags {
             self.varint(tag);
             self.varint(u32::try_from(field.len()).expect("a frame bounds every field"));
-            field.finish().iter().for_each(|piece| self.open.put_slice(piece));
+            field.finish().iter().for_each(|piece| self.append(piece));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Cutting a client's byte stream into frames, and putting a reply's frame together.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use streamkeeper_base::Piece;
 use streamkeeper_base::limits::KAFKA_FRAME_BYTES_MAX;
 
 use super::codec::{Encoder, KafkaError};
@@ -34,11 +35,11 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<Bytes>, KafkaError> {
 ///
 /// # Errors
 /// More was written than a frame's length can say: nobody could read it.
-pub fn finish(encoder: Encoder) -> Result<Vec<Bytes>, KafkaError> {
+pub fn finish(encoder: Encoder) -> Result<Vec<Piece>, KafkaError> {
     let length = i32::try_from(encoder.len()).map_err(|_| KafkaError("a reply is longer than 2 GiB"))?;
     let mut head = BytesMut::with_capacity(4);
     head.put_i32(length);
-    let mut pieces = vec![head.freeze()];
+    let mut pieces = vec![head.freeze().into()];
     pieces.extend(encoder.finish());
     Ok(pieces)
 }
@@ -52,7 +53,7 @@ mod tests {
     #[test]
     fn a_reply_that_no_length_can_name_is_an_error() {
         const PIECE: usize = 1 << 20;
-        let piece = Records(vec![Bytes::from(vec![0; PIECE])]);
+        let piece = Records(vec![Bytes::from(vec![0; PIECE]).into()]);
         let reply = |pieces: usize| {
             let mut encoder = Encoder::new();
             // The pieces are not copied.
@@ -60,7 +61,7 @@ mod tests {
             finish(encoder)
         };
         let good = reply(3).expect("a short one");
-        assert_eq!(good[0], Bytes::copy_from_slice(&(3 * (4 + PIECE as u32)).to_be_bytes()));
+        assert_eq!(good[0], Bytes::copy_from_slice(&(3 * (4 + PIECE as u32)).to_be_bytes()).into());
         assert!(reply((2 << 30) / PIECE).is_err());
         assert!(reply((5 << 30) / PIECE).is_err());
     }

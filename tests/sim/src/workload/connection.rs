@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use streamkeeper_base::MemberId;
+use streamkeeper_base::{MemberId, piece};
 use streamkeeper_member::record::Owner;
 use streamkeeper_wire::kafka::codec::{Decoder, Encoder};
 use streamkeeper_wire::kafka::generated::metadata_request::{MetadataRequest, MetadataRequestTopic};
@@ -89,7 +89,7 @@ impl<T: Copy> KafkaConnection<T> {
         let mut encoder = Encoder::new();
         api::encode_request_header(&mut encoder, key, version, correlation_id, "sim");
         body(&mut encoder);
-        context.send(id, frame::finish(encoder).expect("a short request").concat().into());
+        context.send(id, piece::joined(frame::finish(encoder).expect("a short request")).expect("in memory"));
         if let Some(what) = what {
             if self.asked.is_empty() {
                 self.waiting_since_us = context.now_us;

@@ -164,7 +164,7 @@ impl Consumer {
             );
             return self.next_partition(context);
         }
-        let bytes = data.records.clone().unwrap_or_default().joined();
+        let bytes = data.records.clone().unwrap_or_default().joined().expect("in memory");
         if bytes.is_empty() && self.partitions > 1 {
             return self.next_partition(context);
         }

@@ -178,7 +178,7 @@ impl Producer {
     }
 
     fn ask_to_append(&mut self, context: &mut Context<'_>, batch: Bytes, what: Option<Asked>) {
-        let data = PartitionProduceData { index: self.partition, records: Some(Records(vec![batch])) };
+        let data = PartitionProduceData { index: self.partition, records: Some(Records(vec![batch.into()])) };
         let request = ProduceRequest {
             transactional_id: None,
             acks: self.acks,

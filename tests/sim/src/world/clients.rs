@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::{Bytes, BytesMut};
-use streamkeeper_base::MemberId;
+use streamkeeper_base::{MemberId, Piece};
 use streamkeeper_member::io::{ClientFrame, ConnectionId, Input};
 use streamkeeper_member::record::Owner;
 use streamkeeper_wire::{jute, kafka};
@@ -135,7 +135,7 @@ impl World {
         }
     }
 
-    pub(super) fn send_to_client(&mut self, id: u64, bytes: Bytes) {
+    pub(super) fn send_to_client(&mut self, id: u64, piece: Piece) {
         let delay = self.network_us();
         let Some(connection) = self.clients.connections.get_mut(&id) else { return };
         if !connection.server_open {
@@ -143,12 +143,15 @@ impl World {
         }
         let arrival = connection.last_arrival_us[1].max(self.now_us + delay);
         connection.last_arrival_us[1] = arrival;
-        self.at(arrival, Event::ToClient { connection: id, bytes });
+        self.at(arrival, Event::ToClient { connection: id, piece });
     }
 
-    pub(super) fn client_bytes(&mut self, id: u64, bytes: Bytes) {
+    /// What a member reads only when its client takes it is read now: files may have changed since it was promised.
+    pub(super) fn client_bytes(&mut self, id: u64, piece: Piece) {
         let Some(connection) = self.clients.connections.get(&id).filter(|c| c.client_open) else { return };
         let client = connection.client;
+        self.counts.read_later += u64::from(matches!(piece, Piece::Later(_)));
+        let Ok(bytes) = piece.read_all() else { return self.break_client(id) };
         self.act(client, |actor, context| actor.received(context, id, &bytes));
     }
 

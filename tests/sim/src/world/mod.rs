@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use streamkeeper_base::{MemberId, Random};
+use streamkeeper_base::{MemberId, Piece, Random};
 use streamkeeper_member::io::{Input, Link};
 use streamkeeper_member::message::{FromCoordination, ToCoordination};
 use streamkeeper_storage::disk::{Disk, DiskFile, is_full};
@@ -69,7 +69,7 @@ pub(crate) enum Event {
     /// Bytes of a client reach the member.
     ToServer { connection: u64, bytes: Bytes },
     /// Bytes of a member reach the client.
-    ToClient { connection: u64, bytes: Bytes },
+    ToClient { connection: u64, piece: Piece },
     /// The member learns that a client is gone.
     ServerLost { connection: u64 },
     /// A client learns that its connection is gone.
@@ -127,6 +127,8 @@ pub struct Counts {
     pub full_disks: u64,
     /// Processes that ended because their disk was full.
     pub full_ends: u64,
+    /// Parts of answers that were read from disk when the client took them.
+    pub read_later: u64,
     /// Simulated microseconds.
     pub simulated_us: u64,
 }
@@ -307,7 +309,7 @@ impl World {
             Event::LinkLost { connection, end } => self.link_lost(connection, end),
             Event::ClientArrived { connection } => self.client_arrived(connection),
             Event::ToServer { connection, bytes } => self.server_bytes(connection, &bytes),
-            Event::ToClient { connection, bytes } => self.client_bytes(connection, bytes),
+            Event::ToClient { connection, piece } => self.client_bytes(connection, piece),
             Event::ServerLost { connection } => self.server_lost(connection),
             Event::ClientLost { connection } => self.client_lost(connection),
             Event::Wake { client } => self.act(client, Actor::wake),
@@ -348,7 +350,13 @@ fn fingerprint(event: &Event) -> (u64, u64) {
         Event::LinkLost { connection, end } => (10, connection << 1 | *end as u64),
         Event::ClientArrived { connection } => (11, *connection),
         Event::ToServer { connection, bytes } => (12, connection << 32 | crc(bytes)),
-        Event::ToClient { connection, bytes } => (13, connection << 32 | crc(bytes)),
+        Event::ToClient { connection, piece } => {
+            let content = match piece {
+                Piece::Ready(bytes) => crc(bytes),
+                Piece::Later(later) => later.len() as u64,
+            };
+            (13, connection << 32 | content)
+        }
         Event::ServerLost { connection } => (14, *connection),
         Event::ClientLost { connection } => (15, *connection),
         Event::Wake { client } => (16, *client as u64),

@@ -201,7 +201,7 @@ impl World {
     pub(super) fn output<N>(&mut self, member: MemberId, owner: Owner, output: Output<N>) {
         trace::output(self.now_us, member, &output);
         match output {
-            Output::Send { connection, bytes } => self.send_to_client(connection.0, bytes),
+            Output::Send { connection, piece } => self.send_to_client(connection.0, piece),
             Output::Close { connection } => self.close_client(connection.0),
             Output::PeerSend { peer, link, kind, body } => self.peer_send(member, peer, link, kind, &body),
             Output::PeerReset { peer, link } => {

@@ -142,7 +142,8 @@ impl Broker {
         // Sizes are soft: the first batch of an answer always comes, however large (KIP-74).
         if from < end && (first || left > 0) {
             let limit = wanted.min(left);
-            let chunk = replica.log.read(from, end, limit).map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
+            let chunk =
+                replica.log.read_later(from, end, limit).map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
             if first || chunk.size <= limit {
                 data.records = Some(Records(chunk.pieces));
             }

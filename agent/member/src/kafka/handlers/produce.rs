@@ -82,7 +82,7 @@ impl Broker {
                 let found = self.find_partition(&data.name, data.topic_id, part.index);
                 let result = found.and_then(|tp| once(&mut seen, tp));
                 let result = result.map_err(|(error, tp)| (Box::from(error), tp)).and_then(|tp| {
-                    self.append_produced(tp, &records, request.acks, exchange.version, deadline)
+                    self.append_produced(tp, records, request.acks, exchange.version, deadline)
                         .map_err(|refusal| (refusal, Some(tp)))
                 });
                 match result {
@@ -201,7 +201,7 @@ impl Broker {
     fn append_produced(
         &mut self,
         tp: TopicPartition,
-        records: &Records,
+        records: Records,
         acks: i16,
         version: i16,
         deadline: Instant,
@@ -216,7 +216,8 @@ impl Broker {
             return Err(ErrorCode::NOT_ENOUGH_REPLICAS.into());
         }
         let wall_ms = self.clocks.wall.0;
-        let accepted = self.validator.validate(&records.joined(), &replica.rules, version, wall_ms)?;
+        let records = records.joined().map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
+        let accepted = self.validator.validate(&records, &replica.rules, version, wall_ms)?;
         let Accepted { header, batch, log_append_time_ms } = accepted;
         if header.is_transactional() {
             return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED.into());
