@@ -106,7 +106,10 @@ impl Broker {
                 format!("the disk of {} has room again: records are taken", self.config.data.display());
             self.out.push(Output::Warn { text });
             let partitions: Vec<TopicPartition> = self.replicas.keys().copied().collect();
-            partitions.into_iter().for_each(|tp| self.step(tp, Event::DiskHasRoom));
+            for tp in partitions {
+                self.step(tp, Event::DiskHasRoom);
+                self.tell_durable_again(tp);
+            }
         }
         if !self.space.full && !self.space.unopened.is_empty() {
             self.space.unopened.clear();
@@ -114,6 +117,16 @@ impl Broker {
             self.follow_image(&image, &image);
         }
         self.tell_space();
+    }
+
+    /// A cut that the disk refused was told to the replica before it was tried: what stayed is made durable, and told, once more.
+    fn tell_durable_again(&mut self, tp: TopicPartition) {
+        let Some(replica) = self.replicas.get(&tp) else { return };
+        if replica.partition.progress().durable < replica.log.end() {
+            let durable = replica.log.durable_end();
+            self.step(tp, Event::Persisted(durable));
+            self.flush_segment(tp);
+        }
     }
 
     /// A partition's log found no room to be opened: it is tried again.
