@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use serde::Serialize;
 use serde_json::Value;
+use streamkeeper_operator::agents::Agents;
 use streamkeeper_operator::desired::Desired;
 use streamkeeper_operator::ensemble::plan::plan;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use streamkeeper_operator::agents::Agents;
+use streamkeeper_operator::agents::Clients;
 use streamkeeper_operator::ensemble::observe::observe;
 use streamkeeper_operator::ensemble::observed::{Observed, Process};
 use streamkeeper_operator::ensemble::plan::{Plan, plan};
@@ -26,7 +26,7 @@ pub(crate) struct Look {
     pub(crate) observed: Observed,
     pub(crate) plan: Plan,
     pub(crate) status: StatusFile,
-    pub(crate) agents: Arc<Agents>,
+    pub(crate) agents: Arc<Clients>,
 }
 
 /// The state of the `up` that runs on a data directory.
@@ -49,7 +49,7 @@ impl Look {
     pub(crate) async fn at(data: &Path) -> Result<Self> {
         let (directory, state) = running(data)?;
         let told: BTreeMap<i32, Told> = directory.read(processes::FILE)?.unwrap_or_default();
-        let agents = Arc::new(Agents::new(&state.addresses(), 0));
+        let agents = Arc::new(Clients::new(&state.addresses(), 0));
         let wanted = state.desired.ensemble.revision();
         let process = |id: i32, leaving: bool| {
             let told = told.get(&id).filter(|told| Path::new(&format!("/proc/{}", told.pid)).exists());
@@ -63,7 +63,7 @@ impl Look {
             }
         };
         let facts = state.members.iter().map(|m| (m.id, process(m.id, m.leaving))).collect();
-        let observed = observe(&agents, facts, state.desired.ensemble.replicas).await;
+        let observed = observe(agents.as_ref(), facts, state.desired.ensemble.replicas).await;
         let plan = plan(&state.desired, &observed);
         let previous: StatusFile = directory.read(status_file::FILE)?.unwrap_or_default();
         let status = StatusFile::new(&state, &observed, &plan, &previous, Duration::ZERO);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use streamkeeper_operator::agents::Agents;
+use streamkeeper_operator::agents::{Agents, Clients};
 
 const GRPC: u16 = 17401;
 const HTTP: u16 = 18401;
@@ -100,9 +100,9 @@ impl Pods {
         }
     }
 
-    fn agents(&self) -> Agents {
+    fn agents(&self) -> Clients {
         let addresses = (0..4).map(|id| (id, format!("{}:{GRPC}", self.host(id)))).collect();
-        Agents::new(&addresses, 0)
+        Clients::new(&addresses, 0)
     }
 
     /// `Some(false)` is an agent that answers and does not serve.

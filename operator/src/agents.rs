@@ -1,7 +1,7 @@
 //! The agents as the operator knows them: gRPC, and nothing else.
 //!
 //! Any agent answers; what only the quorum leader knows it asks the leader for. So a call goes to the agent that answered last, and to
-//! the others when it does not. Must not know: plans. Read first: [`Agents`].
+//! the others when it does not. Must not know: plans. Read first: [`Agents`], [`Clients`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,26 +41,76 @@ pub struct AgentError {
 }
 
 impl AgentError {
+    /// An agent's refusal of the call `what`, or that it gave no answer.
+    pub fn new(what: &'static str, code: Code, message: impl Into<String>) -> Self {
+        Self { what, message: message.into(), code }
+    }
+
     /// Another agent, or the same one later, may answer.
     pub fn may_pass(&self) -> bool {
         matches!(self.code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted)
     }
 }
 
+/// The agents of one ensemble: what the operator asks them and tells them, small enough to be modelled. Any of them answers; every
+/// change carries the fencing token. Two implement it: [`Clients`], and models of an ensemble in tests.
+#[allow(async_fn_in_trait, reason = "nobody needs these futures to move between threads")]
+pub trait Agents {
+    /// The agents are at these addresses (`host:port` of their gRPC) from now on.
+    fn set_addresses(&mut self, addresses: &BTreeMap<i32, String>);
+    /// Changes carry this token from now on: the term of the operator's lease, 0 for none.
+    fn set_fencing_token(&mut self, fencing_token: i64);
+    /// Whether the agent itself says that it serves clients of both protocols; `None` if it does not answer.
+    async fn is_ready(&self, member: i32) -> Option<bool>;
+    /// The members, by the quorum leader.
+    async fn describe(&self) -> Result<proto::DescribeResponse, AgentError>;
+    /// May this member be restarted now?
+    async fn check_restart(&self, member: i32) -> Result<proto::CheckRestartResponse, AgentError>;
+    /// May these members leave?
+    async fn check_remove(&self, members: &[i32]) -> Result<proto::CheckRemoveResponse, AgentError>;
+    /// How evenly replicas are spread.
+    async fn rebalance(&self) -> Result<proto::Progress, AgentError>;
+    /// The topics that one agent knows, internal ones left out.
+    async fn topics(&self, member: i32) -> Result<Vec<proto::Topic>, AgentError>;
+    /// Makes or alters a topic.
+    async fn apply_topic(
+        &self,
+        request: proto::ApplyTopicRequest,
+    ) -> Result<proto::ApplyTopicResponse, AgentError>;
+    /// Deletes a topic and its data; false if there was none.
+    async fn delete_topic(&self, name: &str) -> Result<bool, AgentError>;
+    /// Gives away what a member leads; true once it leads nothing that another could.
+    async fn hand_over(&self, member: i32) -> Result<bool, AgentError>;
+    /// Nothing new is placed on the member, and what it holds moves away.
+    async fn cordon(&self, member: i32) -> Result<(), AgentError>;
+    /// The member is used again.
+    async fn uncordon(&self, member: i32) -> Result<(), AgentError>;
+    /// What the member holds moves away now.
+    async fn drain(&self, member: i32) -> Result<(), AgentError>;
+    /// An observer votes.
+    async fn promote(&self, member: i32) -> Result<(), AgentError>;
+    /// A voter observes.
+    async fn demote(&self, member: i32) -> Result<(), AgentError>;
+    /// A member leaves for good.
+    async fn remove(&self, member: i32) -> Result<(), AgentError>;
+    /// The policy of rebalances.
+    async fn configure_rebalance(&self, auto: bool, max_bytes_per_second: i64) -> Result<(), AgentError>;
+}
+
 /// Clients of all agents of an ensemble.
-pub struct Agents {
+pub struct Clients {
     channels: BTreeMap<i32, (String, Channel)>,
     answered_last: AtomicI32,
     fencing_token: i64,
 }
 
-impl fmt::Debug for Agents {
+impl fmt::Debug for Clients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.channels.iter().map(|(id, (address, _))| (id, address))).finish()
     }
 }
 
-impl Agents {
+impl Clients {
     /// Clients of agents at `addresses` (`host:port` of their gRPC). Nothing is connected yet.
     /// `fencing_token` goes with every change: the term of the operator's lease, 0 for none.
     pub fn new(addresses: &BTreeMap<i32, String>, fencing_token: i64) -> Self {
@@ -69,72 +119,9 @@ impl Agents {
         agents
     }
 
-    /// The agents are these from now on; connections to those that stay are kept.
-    pub fn set_addresses(&mut self, addresses: &BTreeMap<i32, String>) {
-        self.channels.retain(|id, (address, _)| addresses.get(id) == Some(address));
-        for (id, address) in addresses {
-            if self.channels.contains_key(id) {
-                continue;
-            }
-            if let Ok(endpoint) = Endpoint::from_shared(format!("http://{address}")) {
-                let channel = endpoint.connect_timeout(CONNECT).connect_lazy();
-                self.channels.insert(*id, (address.clone(), channel));
-            }
-        }
-    }
-
     /// Who there is.
     pub fn ids(&self) -> Vec<i32> {
         self.channels.keys().copied().collect()
-    }
-
-    /// Whether the agent itself says that it serves clients of both protocols; `None` if it does not answer.
-    pub async fn is_ready(&self, member: i32) -> Option<bool> {
-        let (_, channel) = self.channels.get(&member)?;
-        let request = HealthCheckRequest { service: "ready".to_owned() };
-        match HealthClient::new(channel.clone()).check(with_deadline(request, QUESTION)).await {
-            Ok(answer) => Some(answer.into_inner().status() == ServingStatus::Serving),
-            Err(status) if failed("health", &status).may_pass() => None,
-            Err(_) => Some(false),
-        }
-    }
-
-    /// The members, by the quorum leader.
-    pub async fn describe(&self) -> Result<proto::DescribeResponse, AgentError> {
-        self.any("describe", QUESTION, async |channel, deadline| {
-            let request = with_deadline(proto::DescribeRequest {}, deadline);
-            MembershipClient::new(channel).describe(request).await
-        })
-        .await
-    }
-
-    /// May this member be restarted now?
-    pub async fn check_restart(&self, member: i32) -> Result<proto::CheckRestartResponse, AgentError> {
-        self.any("check restart", QUESTION, async |channel, deadline| {
-            let request = proto::CheckRestartRequest { members: vec![member] };
-            MembershipClient::new(channel).check_restart(with_deadline(request, deadline)).await
-        })
-        .await
-    }
-
-    /// May these members leave?
-    pub async fn check_remove(&self, members: &[i32]) -> Result<proto::CheckRemoveResponse, AgentError> {
-        self.any("check remove", QUESTION, async |channel, deadline| {
-            let request = proto::CheckRemoveRequest { members: members.to_vec() };
-            MembershipClient::new(channel).check_remove(with_deadline(request, deadline)).await
-        })
-        .await
-    }
-
-    /// How evenly replicas are spread.
-    pub async fn rebalance(&self) -> Result<proto::Progress, AgentError> {
-        self.any("rebalance", QUESTION, async |channel, deadline| {
-            let request = with_deadline(proto::GetRequest { follow: false }, deadline);
-            let mut progress = RebalanceClient::new(channel).get(request).await?.into_inner();
-            let first = progress.message().await?;
-            first.map(tonic::Response::new).ok_or_else(|| Status::unavailable("ended without an answer"))
-        })
-        .await
     }
 
     /// Which moves a rebalance would make now. Changes nothing.
@@ -164,16 +151,6 @@ impl Agents {
         .await
     }
 
-    /// The topics that one agent knows, internal ones left out.
-    pub async fn topics(&self, member: i32) -> Result<Vec<proto::Topic>, AgentError> {
-        let error = |status: Status| failed("list topics", &status);
-        let (_, channel) =
-            self.channels.get(&member).ok_or_else(|| error(Status::not_found("no such member")))?;
-        let request = with_deadline(proto::ListTopicsRequest { internal: false }, QUESTION);
-        let answer = TopicsClient::new(channel.clone()).list(request).await.map_err(error)?;
-        Ok(answer.into_inner().topics)
-    }
-
     /// One topic with its partitions; `None` if there is none.
     pub async fn topic(&self, name: &str) -> Result<Option<proto::Topic>, AgentError> {
         let answer = self.any("get topic", QUESTION, async |channel, deadline| {
@@ -185,104 +162,6 @@ impl Agents {
             Err(error) if error.code == Code::NotFound => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Makes or alters a topic.
-    pub async fn apply_topic(
-        &self,
-        request: proto::ApplyTopicRequest,
-    ) -> Result<proto::ApplyTopicResponse, AgentError> {
-        let request = proto::ApplyTopicRequest { write: self.write(), ..request };
-        self.any("apply topic", CHANGE, async |channel, deadline| {
-            TopicsClient::new(channel).apply(with_deadline(request.clone(), deadline)).await
-        })
-        .await
-    }
-
-    /// Deletes a topic and its data; false if there was none.
-    pub async fn delete_topic(&self, name: &str) -> Result<bool, AgentError> {
-        let answer = self.any("delete topic", CHANGE, async |channel, deadline| {
-            let request =
-                proto::DeleteTopicRequest { write: self.write(), name: name.to_owned(), id: String::new() };
-            TopicsClient::new(channel).delete(with_deadline(request, deadline)).await
-        });
-        Ok(answer.await?.deleted)
-    }
-
-    /// Gives away what a member leads; true once it leads nothing that another could.
-    pub async fn hand_over(&self, member: i32) -> Result<bool, AgentError> {
-        let answer = self.any("hand over", CHANGE, async |channel, deadline| {
-            let request = proto::HandOverRequest { write: self.write(), member };
-            MembershipClient::new(channel).hand_over(with_deadline(request, deadline)).await
-        });
-        Ok(answer.await?.done)
-    }
-
-    /// Nothing new is placed on the member, and what it holds moves away.
-    pub async fn cordon(&self, member: i32) -> Result<(), AgentError> {
-        self.change("cordon", async |channel, deadline| {
-            let request = proto::CordonRequest { write: self.write(), member };
-            MembershipClient::new(channel).cordon(with_deadline(request, deadline)).await
-        })
-        .await
-    }
-
-    /// The member is used again.
-    pub async fn uncordon(&self, member: i32) -> Result<(), AgentError> {
-        self.change("uncordon", async |channel, deadline| {
-            let request = proto::UncordonRequest { write: self.write(), member };
-            MembershipClient::new(channel).uncordon(with_deadline(request, deadline)).await
-        })
-        .await
-    }
-
-    /// What the member holds moves away now.
-    pub async fn drain(&self, member: i32) -> Result<(), AgentError> {
-        self.change("drain", async |channel, deadline| {
-            let request = proto::DrainRequest { write: self.write(), member };
-            RebalanceClient::new(channel).drain(with_deadline(request, deadline)).await
-        })
-        .await
-    }
-
-    /// An observer votes.
-    pub async fn promote(&self, member: i32) -> Result<(), AgentError> {
-        self.change("promote", async |channel, deadline| {
-            let request = proto::PromoteRequest { write: self.write(), member };
-            MembershipClient::new(channel).promote(with_deadline(request, deadline)).await
-        })
-        .await
-    }
-
-    /// A voter observes.
-    pub async fn demote(&self, member: i32) -> Result<(), AgentError> {
-        self.change("demote", async |channel, deadline| {
-            let request = proto::DemoteRequest { write: self.write(), member };
-            MembershipClient::new(channel).demote(with_deadline(request, deadline)).await
-        })
-        .await
-    }
-
-    /// A member leaves for good.
-    pub async fn remove(&self, member: i32) -> Result<(), AgentError> {
-        self.change("remove", async |channel, deadline| {
-            let request = proto::RemoveRequest { write: self.write(), member };
-            MembershipClient::new(channel).remove(with_deadline(request, deadline)).await
-        })
-        .await
-    }
-
-    /// The policy of rebalances.
-    pub async fn configure_rebalance(&self, auto: bool, max_bytes_per_second: i64) -> Result<(), AgentError> {
-        self.change("configure rebalance", async |channel, deadline| {
-            let request = proto::ConfigureRequest {
-                write: self.write(),
-                auto: Some(auto),
-                max_bytes_per_second: Some(max_bytes_per_second),
-            };
-            RebalanceClient::new(channel).configure(with_deadline(request, deadline)).await
-        })
-        .await
     }
 
     fn write(&self) -> Option<proto::Write> {
@@ -326,6 +205,166 @@ impl Agents {
     }
 }
 
+impl Agents for Clients {
+    fn set_addresses(&mut self, addresses: &BTreeMap<i32, String>) {
+        self.channels.retain(|id, (address, _)| addresses.get(id) == Some(address));
+        for (id, address) in addresses {
+            if self.channels.contains_key(id) {
+                continue;
+            }
+            if let Ok(endpoint) = Endpoint::from_shared(format!("http://{address}")) {
+                let channel = endpoint.connect_timeout(CONNECT).connect_lazy();
+                self.channels.insert(*id, (address.clone(), channel));
+            }
+        }
+    }
+
+    fn set_fencing_token(&mut self, fencing_token: i64) {
+        self.fencing_token = fencing_token;
+    }
+
+    async fn is_ready(&self, member: i32) -> Option<bool> {
+        let (_, channel) = self.channels.get(&member)?;
+        let request = HealthCheckRequest { service: "ready".to_owned() };
+        match HealthClient::new(channel.clone()).check(with_deadline(request, QUESTION)).await {
+            Ok(answer) => Some(answer.into_inner().status() == ServingStatus::Serving),
+            Err(status) if failed("health", &status).may_pass() => None,
+            Err(_) => Some(false),
+        }
+    }
+
+    async fn describe(&self) -> Result<proto::DescribeResponse, AgentError> {
+        self.any("describe", QUESTION, async |channel, deadline| {
+            let request = with_deadline(proto::DescribeRequest {}, deadline);
+            MembershipClient::new(channel).describe(request).await
+        })
+        .await
+    }
+
+    async fn check_restart(&self, member: i32) -> Result<proto::CheckRestartResponse, AgentError> {
+        self.any("check restart", QUESTION, async |channel, deadline| {
+            let request = proto::CheckRestartRequest { members: vec![member] };
+            MembershipClient::new(channel).check_restart(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    async fn check_remove(&self, members: &[i32]) -> Result<proto::CheckRemoveResponse, AgentError> {
+        self.any("check remove", QUESTION, async |channel, deadline| {
+            let request = proto::CheckRemoveRequest { members: members.to_vec() };
+            MembershipClient::new(channel).check_remove(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    async fn rebalance(&self) -> Result<proto::Progress, AgentError> {
+        self.any("rebalance", QUESTION, async |channel, deadline| {
+            let request = with_deadline(proto::GetRequest { follow: false }, deadline);
+            let mut progress = RebalanceClient::new(channel).get(request).await?.into_inner();
+            let first = progress.message().await?;
+            first.map(tonic::Response::new).ok_or_else(|| Status::unavailable("ended without an answer"))
+        })
+        .await
+    }
+
+    async fn topics(&self, member: i32) -> Result<Vec<proto::Topic>, AgentError> {
+        let error = |status: Status| failed("list topics", &status);
+        let (_, channel) =
+            self.channels.get(&member).ok_or_else(|| error(Status::not_found("no such member")))?;
+        let request = with_deadline(proto::ListTopicsRequest { internal: false }, QUESTION);
+        let answer = TopicsClient::new(channel.clone()).list(request).await.map_err(error)?;
+        Ok(answer.into_inner().topics)
+    }
+
+    async fn apply_topic(
+        &self,
+        request: proto::ApplyTopicRequest,
+    ) -> Result<proto::ApplyTopicResponse, AgentError> {
+        let request = proto::ApplyTopicRequest { write: self.write(), ..request };
+        self.any("apply topic", CHANGE, async |channel, deadline| {
+            TopicsClient::new(channel).apply(with_deadline(request.clone(), deadline)).await
+        })
+        .await
+    }
+
+    async fn delete_topic(&self, name: &str) -> Result<bool, AgentError> {
+        let answer = self.any("delete topic", CHANGE, async |channel, deadline| {
+            let request =
+                proto::DeleteTopicRequest { write: self.write(), name: name.to_owned(), id: String::new() };
+            TopicsClient::new(channel).delete(with_deadline(request, deadline)).await
+        });
+        Ok(answer.await?.deleted)
+    }
+
+    async fn hand_over(&self, member: i32) -> Result<bool, AgentError> {
+        let answer = self.any("hand over", CHANGE, async |channel, deadline| {
+            let request = proto::HandOverRequest { write: self.write(), member };
+            MembershipClient::new(channel).hand_over(with_deadline(request, deadline)).await
+        });
+        Ok(answer.await?.done)
+    }
+
+    async fn cordon(&self, member: i32) -> Result<(), AgentError> {
+        self.change("cordon", async |channel, deadline| {
+            let request = proto::CordonRequest { write: self.write(), member };
+            MembershipClient::new(channel).cordon(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    async fn uncordon(&self, member: i32) -> Result<(), AgentError> {
+        self.change("uncordon", async |channel, deadline| {
+            let request = proto::UncordonRequest { write: self.write(), member };
+            MembershipClient::new(channel).uncordon(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    async fn drain(&self, member: i32) -> Result<(), AgentError> {
+        self.change("drain", async |channel, deadline| {
+            let request = proto::DrainRequest { write: self.write(), member };
+            RebalanceClient::new(channel).drain(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    async fn promote(&self, member: i32) -> Result<(), AgentError> {
+        self.change("promote", async |channel, deadline| {
+            let request = proto::PromoteRequest { write: self.write(), member };
+            MembershipClient::new(channel).promote(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    async fn demote(&self, member: i32) -> Result<(), AgentError> {
+        self.change("demote", async |channel, deadline| {
+            let request = proto::DemoteRequest { write: self.write(), member };
+            MembershipClient::new(channel).demote(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    async fn remove(&self, member: i32) -> Result<(), AgentError> {
+        self.change("remove", async |channel, deadline| {
+            let request = proto::RemoveRequest { write: self.write(), member };
+            MembershipClient::new(channel).remove(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+
+    async fn configure_rebalance(&self, auto: bool, max_bytes_per_second: i64) -> Result<(), AgentError> {
+        self.change("configure rebalance", async |channel, deadline| {
+            let request = proto::ConfigureRequest {
+                write: self.write(),
+                auto: Some(auto),
+                max_bytes_per_second: Some(max_bytes_per_second),
+            };
+            RebalanceClient::new(channel).configure(with_deadline(request, deadline)).await
+        })
+        .await
+    }
+}
+
 fn with_deadline<T>(message: T, deadline: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(deadline);
@@ -334,5 +373,5 @@ fn with_deadline<T>(message: T, deadline: Duration) -> Request<T> {
 
 fn failed(what: &'static str, status: &Status) -> AgentError {
     let message = if status.message().is_empty() { status.code().description() } else { status.message() };
-    AgentError { what, message: message.to_owned(), code: status.code() }
+    AgentError::new(what, status.code(), message)
 }

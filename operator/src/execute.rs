@@ -46,9 +46,9 @@ pub trait Substrate {
 ///
 /// # Errors
 /// The step that failed, and why.
-pub async fn execute<S: Substrate>(
+pub async fn execute<S: Substrate, G: Agents>(
     steps: &[Planned],
-    agents: &Agents,
+    agents: &G,
     substrate: &mut S,
 ) -> Result<(), StepFailed> {
     for planned in steps {
@@ -58,7 +58,11 @@ pub async fn execute<S: Substrate>(
     Ok(())
 }
 
-async fn one<S: Substrate>(step: &Step, agents: &Agents, substrate: &mut S) -> Result<(), SubstrateError> {
+async fn one<S: Substrate, G: Agents>(
+    step: &Step,
+    agents: &G,
+    substrate: &mut S,
+) -> Result<(), SubstrateError> {
     match step {
         Step::Start(id) => substrate.start(*id).await?,
         Step::Restart(id) => substrate.restart(*id).await?,
@@ -84,7 +88,7 @@ async fn one<S: Substrate>(step: &Step, agents: &Agents, substrate: &mut S) -> R
 ///
 /// # Errors
 /// No agent did it.
-pub async fn apply_topic(agents: &Agents, topic: &TopicStep) -> Result<(), AgentError> {
+pub async fn apply_topic<G: Agents>(agents: &G, topic: &TopicStep) -> Result<(), AgentError> {
     let request = ApplyTopicRequest {
         name: topic.name.clone(),
         partitions: topic.partitions,
@@ -97,7 +101,7 @@ pub async fn apply_topic(agents: &Agents, topic: &TopicStep) -> Result<(), Agent
 }
 
 /// The agent is asked until it leads nothing that another could lead; how far it came is seen by the next look.
-async fn hand_over(agents: &Agents, member: i32) -> Result<(), SubstrateError> {
+async fn hand_over<G: Agents>(agents: &G, member: i32) -> Result<(), SubstrateError> {
     let until = tokio::time::Instant::now() + HAND_OVER;
     while !agents.hand_over(member).await? && tokio::time::Instant::now() < until {
         tokio::time::sleep(HAND_OVER_PAUSE).await;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use streamkeeper_operator::agents::Agents;
+use streamkeeper_operator::agents::Clients;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -21,7 +21,7 @@ const GRPC: u16 = 7401;
 ///
 /// # Errors
 /// No pod is ready, or no port can be listened on.
-pub(super) async fn agents(cluster: &Cluster, ensemble: &str) -> Result<Agents> {
+pub(super) async fn agents(cluster: &Cluster, ensemble: &str) -> Result<Clients> {
     cluster.ensemble(ensemble).await?;
     let pods = cluster.pods_of(ensemble).await?;
     let mut addresses = BTreeMap::new();
@@ -33,7 +33,7 @@ pub(super) async fn agents(cluster: &Cluster, ensemble: &str) -> Result<Agents> 
     if addresses.is_empty() {
         bail!("no pod of ensemble {ensemble} is ready: kubectl streamkeeper explain {ensemble}");
     }
-    Ok(Agents::new(&addresses, 0))
+    Ok(Clients::new(&addresses, 0))
 }
 
 async fn forward(listener: TcpListener, pods: Api<Pod>, name: String) {

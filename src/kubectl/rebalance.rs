@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use streamkeeper_operator::agents::{Move, PlanResponse, Progress, ProgressState, Skew};
+use streamkeeper_operator::agents::{Agents, Move, PlanResponse, Progress, ProgressState, Skew};
 
 use super::cli::Action;
 use super::fetch::Cluster;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use streamkeeper_operator::agents::Agents;
+use streamkeeper_operator::agents::{Agents, Clients};
 use streamkeeper_operator::crd::RebalanceMode;
 use streamkeeper_operator::ensemble;
 use streamkeeper_operator::ensemble::observe::observe;
@@ -96,7 +96,7 @@ struct Supervisor<'a> {
     directory: Directory,
     events: &'a Events,
     processes: Processes,
-    agents: Arc<Agents>,
+    agents: Arc<Clients>,
     status: StatusFile,
     started: Instant,
     /// The ensemble was ready once, and is as the last change asked for.
@@ -109,7 +109,7 @@ struct Supervisor<'a> {
 
 impl<'a> Supervisor<'a> {
     fn new(state: State, directory: Directory, events: &'a Events) -> Self {
-        let agents = Arc::new(Agents::new(&state.addresses(), 0));
+        let agents = Arc::new(Clients::new(&state.addresses(), 0));
         let status = directory.read(status_file::FILE).ok().flatten().unwrap_or_default();
         Self {
             state,
@@ -162,11 +162,11 @@ impl<'a> Supervisor<'a> {
         if let Some(agents) = Arc::get_mut(&mut self.agents) {
             agents.set_addresses(&self.state.addresses());
         } else {
-            self.agents = Arc::new(Agents::new(&self.state.addresses(), 0));
+            self.agents = Arc::new(Clients::new(&self.state.addresses(), 0));
         }
         let (agents, facts) = (Arc::clone(&self.agents), self.processes.facts(&self.state, &self.directory));
         let replicas = self.state.desired.ensemble.replicas;
-        tokio::task::spawn_local(async move { observe(&agents, facts, replicas).await })
+        tokio::task::spawn_local(async move { observe(agents.as_ref(), facts, replicas).await })
     }
 
     fn take_change(&mut self) -> Result<bool> {
@@ -207,7 +207,7 @@ impl<'a> Supervisor<'a> {
             directory: &self.directory,
             events: self.events,
         };
-        if let Err(failed) = execute(&planned.steps, &self.agents, &mut local).await {
+        if let Err(failed) = execute(&planned.steps, self.agents.as_ref(), &mut local).await {
             self.say_error(&failed.to_string());
             return Ok(FAILED);
         }

@@ -4,10 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::{join, join_all};
 use streamkeeper_proto::v1alpha1 as proto;
-use tokio::task::JoinSet;
-
-use std::sync::Arc;
 
 use super::observed::{
     Activity, Agent, Blocker, Observed, ObservedMember, ObservedTopic, Partitions, Process, Quorum,
@@ -17,28 +15,24 @@ use crate::agents::Agents;
 
 /// What there is, with the processes of the substrate. `replicas` is the wanted number of members: those above it are asked whether
 /// they may leave.
-pub async fn observe(agents: &Arc<Agents>, processes: BTreeMap<i32, Process>, replicas: i32) -> Observed {
+pub async fn observe<G: Agents>(agents: &G, processes: BTreeMap<i32, Process>, replicas: i32) -> Observed {
     let mut observed = Observed::default();
     for (id, process) in processes {
         observed.members.insert(id, ObservedMember { process, ..ObservedMember::default() });
     }
-    let running: Vec<i32> =
-        observed.members.iter().filter(|(_, m)| m.process.runs).map(|(id, _)| *id).collect();
-    let mut each = JoinSet::new();
-    for id in running {
-        let agents = Arc::clone(agents);
-        each.spawn(async move { (id, agents.is_ready(id).await, agents.topics(id).await.ok()) });
-    }
-    let described = agents.describe().await.ok();
+    let running = observed.members.iter().filter(|(_, m)| m.process.runs).map(|(id, _)| *id);
+    let ask = async |id: i32| (id, agents.is_ready(id).await, agents.topics(id).await.ok());
+    // Together: one that does not answer costs its time once.
+    let (described, answers) = join(agents.describe(), join_all(running.map(ask))).await;
     let mut views = Vec::new();
-    while let Some(Ok((id, ready, topics))) = each.join_next().await {
+    for (id, ready, topics) in answers {
         if let Some(member) = observed.members.get_mut(&id) {
             (member.answers, member.ready) = (ready.is_some(), ready == Some(true));
         }
         views.extend(topics.filter(|_| ready == Some(true)));
     }
     observed.topics = topics(&views);
-    if let Some(described) = described {
+    if let Ok(described) = described {
         take_in(&mut observed, described);
         ask_leader(agents, &mut observed, replicas).await;
     }
@@ -46,7 +40,7 @@ pub async fn observe(agents: &Arc<Agents>, processes: BTreeMap<i32, Process>, re
 }
 
 /// What needs more than one question, each to the quorum leader.
-async fn ask_leader(agents: &Agents, observed: &mut Observed, replicas: i32) {
+async fn ask_leader<G: Agents>(agents: &G, observed: &mut Observed, replicas: i32) {
     if let Ok(progress) = agents.rebalance().await {
         observed.rebalance = rebalance(&progress);
     }

@@ -5,13 +5,14 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
+use tokio::time::Instant;
 
 use super::api::{Api, Object};
 use super::metrics::Metrics;
@@ -141,14 +142,14 @@ impl Events {
         Self { instance: instance.to_owned(), said: RefCell::default() }
     }
 
-    /// Says what happened to an object. An event that cannot be written is lost: it is for people.
+    /// Says at `now` what happened to an object. An event that cannot be written is lost: it is for people.
     pub async fn tell<A: Api, K: Object>(
         &self,
         api: &A,
         metrics: &Metrics,
         object: &K,
-        happening: Happening,
-        note: &str,
+        (happening, note): (Happening, &str),
+        now: Timestamp,
     ) {
         let meta = Resource::meta(object);
         let uid = meta.uid.clone().unwrap_or_default();
@@ -158,7 +159,7 @@ impl Events {
         metrics.event(happening.reason());
         let name = meta.name.as_deref().unwrap_or_default();
         tracing::info!(object = name, reason = happening.reason(), "{note}");
-        let event = event(object, happening, note, &self.instance, Timestamp::now());
+        let event = event(object, happening, note, &self.instance, now);
         let namespace = meta.namespace.clone().unwrap_or_default();
         if let Err(error) = api.create::<Event>(&namespace, &event).await {
             tracing::debug!(%error, "an event is lost");

@@ -5,11 +5,12 @@
 //! not know: what the one that acts does. Read first: [`turn`], [`Leadership`].
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::api::{Api, ApiError};
 use super::names;

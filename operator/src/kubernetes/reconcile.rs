@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::api::{Api, ApiError};
 use super::apply::{self, ApplyError};
@@ -84,19 +86,22 @@ pub struct Operator<'a, A> {
     pub token: i64,
     /// The lease.
     pub leadership: &'a Leadership,
+    /// The system's clock.
+    pub wall: fn() -> SystemTime,
 }
 
 /// What is kept between looks at one ensemble.
 #[derive(Debug)]
-pub struct Kept {
-    agents: Arc<Agents>,
+pub struct Kept<G> {
+    agents: G,
     token: i64,
     said: Option<(EnsembleStatus, Instant)>,
 }
 
-impl Default for Kept {
-    fn default() -> Self {
-        Self { agents: Arc::new(Agents::new(&BTreeMap::new(), 0)), token: 0, said: None }
+impl<G: Agents> Kept<G> {
+    /// Before the first look. `agents` has no addresses yet.
+    pub fn new(agents: G) -> Self {
+        Self { agents, token: 0, said: None }
     }
 }
 
@@ -113,14 +118,18 @@ pub enum Look {
 ///
 /// # Errors
 /// Something failed; what was done before it stays.
-pub async fn look<A: Api>(operator: &Operator<'_, A>, key: &Key, kept: &mut Kept) -> Result<Look, LookError> {
+pub async fn look<A: Api, G: Agents>(
+    operator: &Operator<'_, A>,
+    key: &Key,
+    kept: &mut Kept<G>,
+) -> Result<Look, LookError> {
     let mut found = read(operator.api, key).await?;
     let Some(ensemble) = found.ensemble.clone() else {
-        return without_ensemble(operator, key, &found).await;
+        return without_ensemble::<A, G>(operator, key, &found).await;
     };
     if ensemble.metadata.deletion_timestamp.is_some() {
         // Kubernetes deletes what it owns; nothing that is started now would stay.
-        topics::settle(operator, key, &found, None).await?;
+        topics::settle::<A, G>(operator, key, &found, None).await?;
         return Ok(Look::Again(QUIET, true));
     }
     let (parts, validated, refusal) = wanted(operator, key, &ensemble, &found);
@@ -250,24 +259,18 @@ async fn confirm_losses<A: Api>(api: &A, parts: &Parts, found: &mut Found) -> Re
     Ok(())
 }
 
-async fn look_at_members<A: Api>(
+async fn look_at_members<A: Api, G: Agents>(
     operator: &Operator<'_, A>,
-    kept: &mut Kept,
+    kept: &mut Kept<G>,
     parts: &Parts,
     found: &Found,
 ) -> Observed {
-    let addresses = facts::addresses(found, &parts.memory);
     if kept.token != operator.token {
-        *kept = Kept {
-            agents: Arc::new(Agents::new(&addresses, operator.token)),
-            token: operator.token,
-            said: None,
-        };
-    } else if let Some(agents) = Arc::get_mut(&mut kept.agents) {
-        agents.set_addresses(&addresses);
-    } else {
-        kept.agents = Arc::new(Agents::new(&addresses, operator.token));
+        // Another term begins as another process would.
+        kept.agents.set_fencing_token(operator.token);
+        (kept.token, kept.said) = (operator.token, None);
     }
+    kept.agents.set_addresses(&facts::addresses(found, &parts.memory));
     let processes = facts::processes(found, &parts.memory, &pod::revision(parts));
     let mut observed = observe(&kept.agents, processes, parts.spec.replicas).await;
     for (id, member) in &mut observed.members {
@@ -279,11 +282,11 @@ async fn look_at_members<A: Api>(
 }
 
 /// Notes who serves, then carries the steps out up to the first that fails.
-async fn carry_out<A: Api>(
+async fn carry_out<A: Api, G: Agents>(
     operator: &Operator<'_, A>,
     ensemble: &Ensemble,
     parts: &Parts,
-    kept: &Kept,
+    kept: &Kept<G>,
     (found, observed): (&Found, &Observed),
     planned: &Plan,
 ) -> Result<(), LookError> {
@@ -311,10 +314,10 @@ async fn carry_out<A: Api>(
 }
 
 /// Applies topics, some at the same time; those after one that fails are applied all the same. Returns the first failure.
-async fn apply_topics<A: Api>(
+async fn apply_topics<A: Api, G: Agents>(
     operator: &Operator<'_, A>,
     found: &Found,
-    agents: &Agents,
+    agents: &G,
     steps: &[&Planned],
 ) -> Result<(), LookError> {
     let resources: BTreeMap<&str, &Arc<Topic>> = found
@@ -349,14 +352,14 @@ fn served(parts: &Parts, found: &Found, observed: &Observed) -> Vec<(i32, String
 }
 
 /// Writes what is news of the ensemble and of its topics.
-async fn report_all<A: Api>(
+async fn report_all<A: Api, G>(
     operator: &Operator<'_, A>,
-    kept: &mut Kept,
+    kept: &mut Kept<G>,
     ensemble: &Ensemble,
     scene: &Scene<'_>,
     refusal: Option<&str>,
 ) -> Result<(), LookError> {
-    let now = timestamp(SystemTime::now());
+    let now = timestamp((operator.wall)());
     let moment = |generation| Moment {
         now,
         next: now.checked_add(if scene.planned.is_converged() { QUIET } else { BUSY }).unwrap_or(now),
@@ -408,14 +411,14 @@ fn topic_news(topic: &Topic, scene: &Scene<'_>, moment: &Moment) -> Option<Topic
 }
 
 /// Topics that name an ensemble that is not there say so, and are let go.
-async fn without_ensemble<A: Api>(
+async fn without_ensemble<A: Api, G: Agents>(
     operator: &Operator<'_, A>,
     key: &Key,
     found: &Found,
 ) -> Result<Look, LookError> {
-    topics::settle(operator, key, found, None).await?;
+    topics::settle::<A, G>(operator, key, found, None).await?;
     let why = format!("spec.ensembleRef.name: there is no Ensemble {:?} in this namespace", key.name);
-    let now = timestamp(SystemTime::now());
+    let now = timestamp((operator.wall)());
     for topic in found.topics.iter().filter(|topic| topic.metadata.deletion_timestamp.is_none()) {
         let moment = Moment { now, next: now, generation: topic.metadata.generation };
         let previous = topic.status.clone().unwrap_or_default();
@@ -430,6 +433,8 @@ async fn without_ensemble<A: Api>(
 impl<A: Api> Operator<'_, A> {
     /// Says what happened to an object.
     pub async fn tell<K: super::api::Object>(&self, object: &K, happening: Happening, note: &str) {
-        self.events.tell(self.api, self.metrics, object, happening, note).await;
+        // With its fractions: they tell Events of one second apart.
+        let now = Timestamp::try_from((self.wall)()).unwrap_or(Timestamp::UNIX_EPOCH);
+        self.events.tell(self.api, self.metrics, object, (happening, note), now).await;
     }
 }

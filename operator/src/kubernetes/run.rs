@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -29,6 +29,7 @@ use super::metrics::{Ended, Metrics};
 use super::read::Key;
 use super::reconcile::{Kept, Look, LookError, Operator, look};
 use super::{http, names};
+use crate::agents::Clients;
 use crate::crd::{Ensemble, Topic};
 
 /// Looks at one ensemble are at least this far apart: changes come in bursts.
@@ -249,7 +250,7 @@ impl Shared {
 
 /// Looks again and again while this operator acts, until there is nothing to look at.
 async fn look_after(shared: Rc<Shared>, key: Key, notify: Rc<Notify>) {
-    let mut kept = Kept::default();
+    let mut kept = Kept::new(Clients::new(&BTreeMap::new(), 0));
     let mut failures: u32 = 0;
     loop {
         let Some(token) = shared.leadership.token().filter(|_| shared.filling.get() == 0) else {
@@ -282,7 +283,12 @@ async fn look_after(shared: Rc<Shared>, key: Key, notify: Rc<Notify>) {
     }
 }
 
-async fn one_look(shared: &Shared, key: &Key, token: i64, kept: &mut Kept) -> Result<Look, LookError> {
+async fn one_look(
+    shared: &Shared,
+    key: &Key,
+    token: i64,
+    kept: &mut Kept<Clients>,
+) -> Result<Look, LookError> {
     let operator = Operator {
         api: &shared.server,
         events: &shared.events,
@@ -291,6 +297,7 @@ async fn one_look(shared: &Shared, key: &Key, token: i64, kept: &mut Kept) -> Re
         operator_namespace: shared.options.namespace.as_deref(),
         token,
         leadership: &shared.leadership,
+        wall: SystemTime::now,
     };
     shared.metrics.begins();
     let began = Instant::now();

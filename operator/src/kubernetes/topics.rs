@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use futures::{StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
@@ -86,11 +85,11 @@ pub fn is_due(topic: &Topic, now: Timestamp) -> bool {
 ///
 /// # Errors
 /// The API server did not take something, or no agent deleted a topic.
-pub async fn settle<A: Api>(
+pub async fn settle<A: Api, G: Agents>(
     operator: &Operator<'_, A>,
     key: &Key,
     found: &Found,
-    agents: Option<&Agents>,
+    agents: Option<&G>,
 ) -> Result<(), ApiError> {
     let owners = owners(&found.topics);
     let goes = |topic: &Topic| topic.metadata.deletion_timestamp.is_some();
@@ -115,7 +114,7 @@ pub async fn settle<A: Api>(
         (Decision::Hold, _) => hold(operator.api, &key.namespace, &topic, true).await,
         (Decision::Release, _) => hold(operator.api, &key.namespace, &topic, false).await,
         (Decision::Delete, Some(_)) if held => ask(operator, &topic, going).await,
-        (Decision::Delete, Some(agents)) if is_due(&topic, timestamp(SystemTime::now())) => {
+        (Decision::Delete, Some(agents)) if is_due(&topic, timestamp((operator.wall)())) => {
             delete(operator, agents, key, &topic, &name).await
         }
         (Decision::Delete, _) => Ok(()),
@@ -134,7 +133,7 @@ async fn ask<A: Api>(operator: &Operator<'_, A>, topic: &Topic, going: usize) ->
         names::CONFIRM_DELETIONS
     );
     operator.tell(topic, Happening::DeletionHeld, &why).await;
-    let now = timestamp(SystemTime::now());
+    let now = timestamp((operator.wall)());
     let moment = Moment { now, next: now, generation: topic.metadata.generation };
     let previous = topic.status.clone().unwrap_or_default();
     let next = report::hold_topic(&previous, &why, &moment);
@@ -142,9 +141,9 @@ async fn ask<A: Api>(operator: &Operator<'_, A>, topic: &Topic, going: usize) ->
     if next != previous { report::write(operator.api, topic, &namespace, &next).await } else { Ok(()) }
 }
 
-async fn delete<A: Api>(
+async fn delete<A: Api, G: Agents>(
     operator: &Operator<'_, A>,
-    agents: &Agents,
+    agents: &G,
     key: &Key,
     topic: &Topic,
     name: &str,
