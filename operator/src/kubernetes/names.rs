@@ -20,6 +20,8 @@ pub const REVISION: &str = "streamkeeper.dev/revision";
 pub const CLUSTER: &str = "streamkeeper.dev/cluster-id";
 /// The annotation of a volume with the number of its member's disk on it; only of members that served.
 pub const PLACE: &str = "streamkeeper.dev/place";
+/// The annotation of a volume with how many disks its member's number has had, whether or not there is such a member now.
+pub const PLACES: &str = "streamkeeper.dev/places";
 /// The finalizer of a Topic whose data shall go with it.
 pub const FINALIZER: &str = "streamkeeper.dev/topic";
 /// The annotation of an Ensemble that permits a deletion of many topics: how many at most.

@@ -168,6 +168,43 @@ fn volumes_grow_and_never_shrink_and_go_with_the_ensemble_only_if_that_is_wanted
     assert_eq!(body["metadata"]["ownerReferences"][0]["uid"], parts.uid);
 }
 
+/// Seed 2 of the model: scaled in, deleted, made again and scaled out, a member began with the disk that it had been removed with.
+#[test]
+fn a_disk_of_a_member_that_left_is_counted_though_its_record_is_gone() {
+    let mut parts = parts("main", json!({"replicas": 4}));
+    let served = |parts: &mut Parts| parts.memory.note_served(3, "u");
+    let told = |parts: &Parts| {
+        let mut claim = claim("10Gi");
+        let annotations = volume::build(parts, 3, &claim)["metadata"]["annotations"].clone();
+        claim.metadata.annotations = serde_json::from_value(annotations).expect("annotations");
+        std::sync::Arc::new(claim)
+    };
+    parts.memory.place(4, 3);
+    parts.memory.replace_disk(3);
+    served(&mut parts);
+    let serving = told(&parts);
+    let mut another = claim("10Gi");
+    another.metadata.uid = Some("another".to_owned());
+    let annotations = &volume::build(&parts, 3, &another)["metadata"]["annotations"];
+    assert!(
+        annotations[names::PLACE].is_null(),
+        "seed 23: a new volume does not have the disk of the lost one"
+    );
+    parts.memory.mark_leaving(3);
+    let place = |claim: &k8s_openapi::api::core::v1::PersistentVolumeClaim| {
+        claim.metadata.annotations.clone().unwrap_or_default().remove(names::PLACE)
+    };
+    assert_eq!((place(&serving), place(&told(&parts))), (Some("1".to_owned()), None), "before it is removed");
+    parts.memory.forget(3);
+    let (left, mut other) = (told(&parts), serving.as_ref().clone());
+    other.metadata.name = Some("data-main-0".to_owned());
+    let claims = [(0, std::sync::Arc::new(other)), (3, left)];
+    let (_, mut memory) = volume::remembered(&claims.into()).expect("one ensemble").expect("members");
+    assert_eq!(memory.record.members.iter().map(|m| m.id).collect::<Vec<_>>(), [0]);
+    memory.place(4, 3);
+    assert_eq!(memory.record.member(3).map(|m| m.place), Some(2), "disks 0 and 1 were its predecessors'");
+}
+
 #[test]
 fn members_are_known_again_from_their_volumes() {
     let parts = parts("main", json!({"replicas": 3}));

@@ -20,7 +20,15 @@ use crate::quantity;
 /// The fields of a member's volume that are the operator's.
 pub fn build(parts: &Parts, id: i32, claim: &PersistentVolumeClaim) -> Value {
     let mut annotations = json!({names::CLUSTER: parts.cluster_id});
-    if let Some(member) = parts.memory.record.member(id).filter(|member| member.served) {
+    if let Some(volume) = parts.memory.volumes.0.get(&id) {
+        annotations[names::PLACES] = Value::String(volume.places.to_string());
+    }
+    // The volume that took a lost one's place does not have its disk. Who leaves is removed for good with its disk, which nobody must take
+    // for a member's again.
+    let served_with = parts.memory.volumes.0.get(&id).and_then(|volume| volume.claim.as_ref());
+    let has_its_disk = served_with.is_some() && served_with == claim.metadata.uid.as_ref();
+    let member = parts.memory.record.member(id).filter(|member| member.served && !member.leaving);
+    if let Some(member) = member.filter(|_| has_its_disk) {
         annotations[names::PLACE] = Value::String(member.place.to_string());
     }
     let mut metadata = json!({"name": claim.metadata.name, "annotations": annotations});
@@ -69,15 +77,13 @@ pub fn remembered(
     let mut known: Option<String> = None;
     let mut memory = Memory::default();
     for (id, claim) in claims {
-        let annotation = |key: &str| claim.metadata.annotations.as_ref()?.get(key);
-        let (Some(cluster), Some(place)) = (annotation(names::CLUSTER), annotation(names::PLACE)) else {
+        let (Some(cluster), Some(place)) = (annotation(claim, names::CLUSTER), number(claim, names::PLACE)?)
+        else {
             continue;
         };
-        let name = claim.metadata.name.clone().unwrap_or_default();
-        let place: u32 =
-            place.parse().map_err(|_| format!("volume {name}: {}: {place} is no number", names::PLACE))?;
         match &known {
             Some(other) if other != cluster => {
+                let name = claim.metadata.name.clone().unwrap_or_default();
                 return Err(format!(
                     "volume {name} has data of cluster {cluster}, others have data of {other}; delete or rename those that are not wanted"
                 ));
@@ -86,7 +92,26 @@ pub fn remembered(
             None => known = Some(cluster.clone()),
         }
         memory.record.members.push(Member { id: *id, place, served: true, ..Member::default() });
-        memory.volumes.0.insert(*id, Volume { places: place + 1, claim: claim.metadata.uid.clone() });
     }
-    Ok(known.map(|cluster| (cluster, memory)))
+    let Some(cluster) = known else { return Ok(None) };
+    for (id, claim) in claims.iter().filter(|(_, claim)| annotation(claim, names::CLUSTER) == Some(&cluster))
+    {
+        let member = memory.record.member(*id);
+        // The disk of a member that left is on its volume still, and must not be the next one's.
+        let places =
+            number(claim, names::PLACES)?.unwrap_or(1).max(member.map_or(1, |member| member.place + 1));
+        let claim = member.and_then(|_| claim.metadata.uid.clone());
+        memory.volumes.0.insert(*id, Volume { places, claim });
+    }
+    Ok(Some((cluster, memory)))
+}
+
+fn annotation<'a>(claim: &'a PersistentVolumeClaim, key: &str) -> Option<&'a String> {
+    claim.metadata.annotations.as_ref()?.get(key)
+}
+
+fn number(claim: &PersistentVolumeClaim, key: &str) -> Result<Option<u32>, String> {
+    let Some(text) = annotation(claim, key) else { return Ok(None) };
+    let name = claim.metadata.name.clone().unwrap_or_default();
+    text.parse().map(Some).map_err(|_| format!("volume {name}: {key}: {text} is no number"))
 }
