@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod agents;
+#[cfg(test)]
+pub(crate) mod chance;
 pub mod crd;
 pub mod desired;
 pub mod ensemble;
@@ -13,5 +15,6 @@ pub mod finding;
 pub mod kafka_config;
 pub mod kubernetes;
 pub mod manifest;
+mod plant;
 pub mod quantity;
 pub mod topic;

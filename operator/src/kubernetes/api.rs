@@ -108,6 +108,8 @@ pub enum Which<'a> {
 pub trait Api {
     /// What was there lately; it may be old.
     async fn list<K: Object>(&self, namespace: &str, which: Which<'_>) -> Result<Vec<Arc<K>>, ApiError>;
+    /// What there is now, by a quorum read.
+    async fn list_now<K: Object>(&self, namespace: &str, which: Which<'_>) -> Result<Vec<Arc<K>>, ApiError>;
     /// What is there now, by a quorum read; `None` if there is no such object.
     async fn get<K: Object>(&self, namespace: &str, name: &str) -> Result<Option<K>, ApiError>;
     /// Makes an object that must not be there.

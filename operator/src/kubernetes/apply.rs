@@ -14,7 +14,7 @@ use kube::Resource;
 use serde_json::Value;
 
 use super::api::{Api, ApiError, Identity, Object, Part};
-use super::build::{Kind, Parts, Wanted, objects, volume};
+use super::build::{Kind, Parts, Wanted, config_map, objects, volume};
 use super::differs::differs;
 use super::names;
 use super::read::{Found, Live};
@@ -102,6 +102,7 @@ pub async fn volumes<A: Api>(
     found: &Found,
 ) -> Result<(Written, Vec<String>), ApiError> {
     let (mut written, mut refused) = (Written::new(), Vec::new());
+    let mut confirmed = false;
     for (id, claim) in &found.claims {
         let annotations = claim.metadata.annotations.as_ref();
         let cluster = annotations.and_then(|annotations| annotations.get(names::CLUSTER));
@@ -112,6 +113,9 @@ pub async fn volumes<A: Api>(
         let body = volume::build(parts, *id, claim);
         let live = serde_json::to_value(claim.as_ref()).unwrap_or_default();
         let Some(field) = differs(&body, &live) else { continue };
+        if !std::mem::replace(&mut confirmed, true) {
+            confirm_record(api, parts).await?;
+        }
         let name = claim.metadata.name.clone().unwrap_or_default();
         let body = pinned(&body, &identity(&claim.metadata));
         match api.apply::<PersistentVolumeClaim>(&parts.namespace, &name, &body, Part::Main).await {
@@ -121,6 +125,21 @@ pub async fn volumes<A: Api>(
         }
     }
     Ok((written, refused))
+}
+
+/// What volumes say of their members outlives the record, so it must not come from an old picture of it (Sieve's stale state): a volume
+/// that names a disk which was given up would bring that back once the record is gone.
+async fn confirm_record<A: Api>(api: &A, parts: &Parts) -> Result<(), ApiError> {
+    let name = names::agents(&parts.name);
+    let fresh = api.get::<ConfigMap>(&parts.namespace, &name).await?;
+    let is_known =
+        fresh.is_some_and(|map| config_map::memory(&map).is_ok_and(|memory| memory == parts.memory));
+    if is_known {
+        return Ok(());
+    }
+    let (what, message) =
+        (format!("read ConfigMap {name}"), "the caches have told of another one".to_owned());
+    Err(ApiError::Conflict { what, message })
 }
 
 /// A body that is only taken by the object that was read.
@@ -227,6 +246,10 @@ mod tests {
             Ok(Vec::new())
         }
 
+        async fn list_now<K: Object>(&self, _: &str, _: Which<'_>) -> Result<Vec<Arc<K>>, ApiError> {
+            Ok(Vec::new())
+        }
+
         async fn get<K: Object>(&self, _: &str, name: &str) -> Result<Option<K>, ApiError> {
             let kind = K::kind(&());
             let of_kind = |o: &&Wanted| o.body["kind"].as_str() == Some(&*kind) && o.name == name;
@@ -283,6 +306,28 @@ mod tests {
         let server = Server::default();
         assert_eq!(apply_blindly(&server).expect("all is made").len(), 8);
         assert_eq!(server.written.borrow().len(), 8);
+    }
+
+    /// Seed 20 of the model: an operator whose ConfigMap was of long ago named a disk on a volume that was given up, and with the
+    /// ConfigMap gone that disk was the member's again.
+    #[test]
+    fn volumes_are_not_told_what_an_old_record_says() {
+        let mut old = Memory::default();
+        old.place(3, 3);
+        let mut new = old.clone();
+        new.replace_disk(0);
+        let there =
+            |memory| objects(&parts(memory, 3)).into_iter().filter(|o| o.kind == Kind::ConfigMap).collect();
+        let claim = json!({"metadata": {"name": "data-main-0", "uid": "claim"}, "spec": {}});
+        let claim: PersistentVolumeClaim = serde_json::from_value(claim).expect("a claim");
+        let found = Found { claims: [(0, Arc::new(claim))].into(), ..Found::default() };
+        for (there, is_taken) in [(there(old.clone()), true), (there(new), false), (Vec::new(), false)] {
+            let server = Server { there, ..Server::default() };
+            let parts = parts(old.clone(), 3);
+            let written = volumes(&server, &parts, &found).now_or_never().expect("nothing is waited for");
+            assert_eq!(written.is_ok(), is_taken, "{written:?}");
+            assert_eq!(server.written.borrow().len(), usize::from(is_taken));
+        }
     }
 
     /// It once took the picture for the truth: the record of members was emptied, and the StatefulSet went to no pods.

@@ -78,6 +78,11 @@ impl Api for Server {
         if let Some(cache) = self.caches.get::<K>() {
             return Ok(cache.list(namespace, which));
         }
+        self.list_now(namespace, which).await
+    }
+
+    async fn list_now<K: Object>(&self, namespace: &str, which: Which<'_>) -> Result<Vec<Arc<K>>, ApiError> {
+        // Without a version the list is of now.
         let parameters = match which {
             Which::All => ListParams::default(),
             Which::Of(ensemble) => ListParams::default().labels(&format!("{}={ensemble}", names::INSTANCE)),

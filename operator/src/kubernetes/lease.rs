@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::api::{Api, ApiError};
 use super::names;
+use crate::plant::{Plant, is_planted};
 
 /// The lease's name.
 pub const LEASE: &str = "streamkeeper-operator";
@@ -172,8 +173,9 @@ async fn attempt<A: Api>(
         tracing::info!(token = transitions + 1, holder = me, "this operator acts");
     }
     *ours = Some(transitions);
+    let good_for = if is_planted(Plant::LongLease) { DURATION * 4 } else { GOOD_FOR };
     // 0 means not fenced.
-    leadership.held.set(Some((i64::from(transitions) + 1, began + GOOD_FOR)));
+    leadership.held.set(Some((i64::from(transitions) + 1, began + good_for)));
     Ok(())
 }
 

@@ -81,10 +81,7 @@ pub async fn read<A: Api>(api: &A, key: &Key) -> Result<Found, ApiError> {
     found.stateful_set = named(&sets, &key.name);
     let member = |pod: Arc<Pod>| Some((names::member_of_pod(&key.name, pod.metadata.name.as_deref()?)?, pod));
     found.pods = pods.into_iter().filter_map(member).collect();
-    let member = |claim: Arc<PersistentVolumeClaim>| {
-        Some((names::member_of_claim(&key.name, claim.metadata.name.as_deref()?)?, claim))
-    };
-    found.claims = claims.into_iter().filter_map(member).collect();
+    found.claims = by_member(key, claims);
     found.take(Kind::ConfigMap, &maps);
     found.take(Kind::StatefulSet, &sets);
     found.take(Kind::Service, &api.list::<Service>(&key.namespace, which).await?);
@@ -92,6 +89,28 @@ pub async fn read<A: Api>(api: &A, key: &Key) -> Result<Found, ApiError> {
     found.take(Kind::NetworkPolicy, &api.list::<NetworkPolicy>(&key.namespace, which).await?);
     found.take(Kind::PodDisruptionBudget, &api.list::<PodDisruptionBudget>(&key.namespace, which).await?);
     Ok(found)
+}
+
+/// The volumes of now: while there is no record of members they alone tell whose data there is, and an old picture of them would give the
+/// ensemble another identity than its data have (Sieve's stale state).
+///
+/// # Errors
+/// The API server gives no answer.
+pub async fn claims_now<A: Api>(
+    api: &A,
+    key: &Key,
+) -> Result<BTreeMap<i32, Arc<PersistentVolumeClaim>>, ApiError> {
+    Ok(by_member(key, api.list_now(&key.namespace, Which::Of(&key.name)).await?))
+}
+
+fn by_member(
+    key: &Key,
+    claims: Vec<Arc<PersistentVolumeClaim>>,
+) -> BTreeMap<i32, Arc<PersistentVolumeClaim>> {
+    let member = |claim: Arc<PersistentVolumeClaim>| {
+        Some((names::member_of_claim(&key.name, claim.metadata.name.as_deref()?)?, claim))
+    };
+    claims.into_iter().filter_map(member).collect()
 }
 
 /// The topics of an ensemble, the oldest first.

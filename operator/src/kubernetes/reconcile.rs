@@ -18,10 +18,10 @@ use super::build::{Parts, config_map, pod, stateful_set, volume};
 use super::events::{Events, Happening};
 use super::lease::Leadership;
 use super::metrics::Metrics;
-use super::read::{Found, Key, read};
+use super::read::{Found, Key, claims_now, read};
 use super::record::Memory;
 use super::substrate::Pods;
-use super::validate::{Validated, sentence, validate};
+use super::validate::{Validated, check_class, sentence, validate};
 use super::{facts, names, report, topics};
 use crate::agents::Agents;
 use crate::crd::{Ensemble, EnsembleStatus, Topic, TopicStatus};
@@ -30,6 +30,7 @@ use crate::ensemble::observed::Observed;
 use crate::ensemble::plan::{Plan, Planned, Step, plan};
 use crate::ensemble::status::{Moment, status, timestamp};
 use crate::execute::{StepFailed, SubstrateError, apply_topic, execute};
+use crate::plant::{Plant, is_planted};
 use crate::quantity;
 
 /// It is looked again this soon while something is missing, and this late when nothing is (a watch tells of changes before).
@@ -132,9 +133,12 @@ pub async fn look<A: Api, G: Agents>(
         topics::settle::<A, G>(operator, key, &found, None).await?;
         return Ok(Look::Again(QUIET, true));
     }
+    if found.config_map.is_none() {
+        found.claims = claims_now(operator.api, key).await?;
+    }
     let (parts, validated, refusal) = wanted(operator, key, &ensemble, &found);
+    let mut refusal = refusal.filter(|_| !is_planted(Plant::RefusedAndDone));
     let changes = refusal.is_none() && !ensemble.spec.paused;
-    let mut refusal = refusal;
     if changes {
         refusal = bring_objects(operator, &ensemble, &parts, &found).await?;
     }
@@ -182,12 +186,15 @@ fn wanted<A>(
     let mut refusal = remembered.as_ref().err().cloned();
     let (cluster_id, memory) = remembered.unwrap_or_default();
     let members = i32::try_from(memory.record.members.len()).unwrap_or(i32::MAX);
-    let validated = validate(ensemble, found.topics.iter().map(AsRef::as_ref), members);
+    let storage = &ensemble.spec.storage;
+    let template = found.stateful_set.as_ref().and_then(|set| stateful_set::template_of(set));
+    let mut validated = validate(ensemble, found.topics.iter().map(AsRef::as_ref), members);
+    let class =
+        template.as_ref().and_then(|(_, there)| check_class(storage.class.as_deref(), there.as_deref()));
+    validated.findings.extend(class);
     if refusal.is_none() && !validated.findings.is_empty() {
         refusal = Some(sentence(&validated.findings));
     }
-    let storage = &ensemble.spec.storage;
-    let template = found.stateful_set.as_ref().and_then(|set| stateful_set::template_of(set));
     let parts = Parts {
         name: key.name.clone(),
         namespace: key.namespace.clone(),
@@ -248,6 +255,7 @@ async fn bring_objects<A: Api>(
 /// A cache that lags must not make a member look as if it had lost its disk (Sieve's stale state: ZooKeeper operator 312, 314).
 async fn confirm_losses<A: Api>(api: &A, parts: &Parts, found: &mut Found) -> Result<(), ApiError> {
     let suspects = facts::processes(found, &parts.memory, "").into_iter().filter(|(_, p)| p.lost);
+    let suspects = suspects.filter(|_| !is_planted(Plant::CachedLoss));
     let suspects: Vec<i32> = suspects.map(|(id, _)| id).collect();
     for id in suspects {
         let name = names::claim(&parts.name, id);
@@ -290,7 +298,7 @@ async fn carry_out<A: Api, G: Agents>(
     (found, observed): (&Found, &Observed),
     planned: &Plan,
 ) -> Result<(), LookError> {
-    let mut pods = Pods::new(operator.api, parts);
+    let mut pods = Pods::new(operator.api, parts, &found.pods);
     let served = served(parts, found, observed);
     if !served.is_empty() {
         pods.note_served(&served).await.map_err(LookError::Record)?;

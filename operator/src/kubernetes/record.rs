@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plant::{Plant, is_planted};
+
 /// `members.yaml`: who there is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -121,7 +123,7 @@ impl Memory {
     fn next_place(&mut self, id: i32) -> u32 {
         let volume = self.volumes.0.entry(id).or_default();
         volume.claim = None;
-        volume.places += 1;
+        volume.places += u32::from(volume.places == 0 || !is_planted(Plant::ReusedDisk));
         volume.places - 1
     }
 }

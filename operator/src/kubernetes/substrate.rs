@@ -4,28 +4,34 @@
 //! The StatefulSet runs the members below its number of replicas; the record in the ConfigMap says which of them may begin, and with
 //! which disk. Must not know: why. Read first: [`Pods`].
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 
-use super::api::{Api, identity};
+use super::api::{Api, ApiError, Which, identity};
 use super::apply::{pinned, write};
 use super::build::{Parts, Wanted, config_map, pod, stateful_set};
 use super::facts::revision_of;
 use super::names;
 use super::record::Memory;
 use crate::execute::{Substrate, SubstrateError};
+use crate::plant::{Plant, is_planted};
 
 /// Pods as the substrate of one ensemble's plan.
 #[derive(Debug)]
 pub struct Pods<'a, A> {
     api: &'a A,
     parts: &'a Parts,
+    /// The pods as the plan saw them.
+    seen: &'a BTreeMap<i32, Arc<Pod>>,
 }
 
 impl<'a, A: Api> Pods<'a, A> {
-    /// The substrate of the ensemble with these parts.
-    pub fn new(api: &'a A, parts: &'a Parts) -> Self {
-        Self { api, parts }
+    /// The substrate of the ensemble with these parts. `seen` are the pods that the steps were decided from.
+    pub fn new(api: &'a A, parts: &'a Parts, seen: &'a BTreeMap<i32, Arc<Pod>>) -> Self {
+        Self { api, parts, seen }
     }
 
     /// Remembers that members serve, and with which volumes.
@@ -63,6 +69,11 @@ impl<'a, A: Api> Pods<'a, A> {
 
     async fn pod(&self, member: i32) -> Result<Option<Pod>, SubstrateError> {
         let name = names::pod(&self.parts.name, member);
+        if is_planted(Plant::CachedPod) {
+            let pods = self.api.list::<Pod>(&self.parts.namespace, Which::Of(&self.parts.name)).await?;
+            let cached = pods.iter().find(|pod| pod.metadata.name.as_deref() == Some(&name));
+            return Ok(cached.map(|pod| pod.as_ref().clone()));
+        }
         Ok(self.api.get::<Pod>(&self.parts.namespace, &name).await?)
     }
 
@@ -92,12 +103,29 @@ impl<'a, A: Api> Pods<'a, A> {
         Ok(self.api.delete::<Pod>(&self.parts.namespace, &name, &identity(pod)).await?)
     }
 
+    /// A member that does not answer is restarted unasked. One that only an old picture shows so, at an address that it does not have any
+    /// more, may be one that is needed (Sieve's stale state).
+    fn confirm_seen(&self, member: i32, pod: &Pod) -> Result<(), ApiError> {
+        let seen = self.seen.get(&member).map(|seen| identity(seen.as_ref()));
+        if seen == Some(identity(pod)) {
+            return Ok(());
+        }
+        let what = format!("restart {}", names::pod(&self.parts.name, member));
+        Err(ApiError::Conflict {
+            what,
+            message: "the caches have told of another state of the pod".to_owned(),
+        })
+    }
+
     /// Whether the volume is another one than the member served with, by a fresh read: a cache that lags must not cost a disk.
     async fn has_lost_its_disk(&self, memory: &Memory, member: i32) -> Result<bool, SubstrateError> {
         let served = memory.record.member(member).is_some_and(|m| m.served);
         let remembered = memory.volumes.0.get(&member).and_then(|volume| volume.claim.clone());
         if !served || remembered.is_none() {
             return Ok(false);
+        }
+        if is_planted(Plant::CachedLoss) {
+            return Ok(true);
         }
         let name = names::claim(&self.parts.name, member);
         let claim = self.api.get::<PersistentVolumeClaim>(&self.parts.namespace, &name).await?;
@@ -135,7 +163,10 @@ impl<A: Api> Substrate for Pods<'_, A> {
             return Ok(());
         }
         match self.pod(member).await? {
-            Some(pod) if revision_of(&pod) != Some(&pod::revision(self.parts)) => self.end(&pod).await,
+            Some(pod) if revision_of(&pod) != Some(&pod::revision(self.parts)) => {
+                self.confirm_seen(member, &pod)?;
+                self.end(&pod).await
+            }
             Some(_) | None => Ok(()),
         }
     }

@@ -56,6 +56,19 @@ pub fn validate<'a>(ensemble: &Ensemble, topics: impl Iterator<Item = &'a Topic>
     validated
 }
 
+/// The class of volumes is that of the StatefulSet's template from its making on. The rule of the definition only compares two classes: one
+/// that is set later, or taken away, passes it and would be ignored.
+pub fn check_class(wanted: Option<&str>, there: Option<&str>) -> Option<Finding> {
+    let said = |class: Option<&str>| {
+        class.map_or("the cluster's default class".to_owned(), |c| format!("class {c:?}"))
+    };
+    (wanted != there).then(|| {
+        let message =
+            format!("the volumes were made with {}; that cannot be changed to {}", said(there), said(wanted));
+        Finding::new(&Path::fields("spec.storage.class"), message)
+    })
+}
+
 /// Services are named after the ensemble, and their names are stricter than those of other resources.
 fn check_name(name: &str) -> Vec<Finding> {
     let legal = name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -122,6 +135,18 @@ mod tests {
         let topics = [topic("big", "big", 5)];
         assert_eq!(validate(&ensemble("main"), topics.iter(), 3).refused.len(), 1);
         assert_eq!(validate(&ensemble("main"), topics.iter(), 5).refused.len(), 0);
+    }
+
+    #[test]
+    fn a_class_of_volumes_is_neither_set_nor_taken_away_later() {
+        assert_eq!(check_class(Some("fast"), Some("fast")), None);
+        assert_eq!(check_class(None, None), None);
+        assert!(check_class(None, Some("fast")).is_some());
+        let finding = check_class(Some("fast"), None).expect("a finding").to_string();
+        assert_eq!(
+            finding,
+            "spec.storage.class: the volumes were made with the cluster's default class; that cannot be changed to class \"fast\""
+        );
     }
 
     #[test]

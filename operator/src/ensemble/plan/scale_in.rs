@@ -7,6 +7,7 @@
 use super::{Next, Plan, Step, WaitFor, Why, member};
 use crate::desired::Desired;
 use crate::ensemble::observed::{Activity, Agent, Observed, ObservedMember};
+use crate::plant::{Plant, is_planted};
 
 /// Ends what was decided before: a member that is marked as leaving leaves, whatever is wanted now, because nothing of it is safe to
 /// use again. A member that the agents know and the substrate does not (it asked to be let in once more while it was retired) goes too.
@@ -18,7 +19,8 @@ pub(super) fn finish(desired: &Desired, observed: &Observed, plan: &mut Plan) ->
         plan.wait(WaitFor::Quorum, "the voters");
         return Next::Stop;
     }
-    if let Some(agent) = &leaving.agent {
+    let known = leaving.agent.as_ref().filter(|_| !is_planted(Plant::EarlyRetirement));
+    if let Some(agent) = known {
         if !agent.cordoned {
             plan.step(Step::Cordon(*id), Why::ScaleIn);
         }

@@ -4,21 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::Step;
+use crate::chance::Chance;
 use crate::crd::TopicSpec;
 use crate::desired::Desired;
 use crate::ensemble::observed::*;
-
-/// A repeatable source of chance.
-pub(super) struct Chance(pub(super) u64);
-
-impl Chance {
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Member {

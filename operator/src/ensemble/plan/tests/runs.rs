@@ -1,7 +1,8 @@
 //! Whole runs: random wishes, a crash after any step, and always the same end.
 
 use super::super::{Plan, plan};
-use super::model::{Chance, Model};
+use super::model::Model;
+use crate::chance::Chance;
 use crate::crd::{RebalanceMode, Reference, TopicSpec};
 use crate::desired::Desired;
 use crate::manifest;
