@@ -28,3 +28,6 @@ pub mod run;
 pub mod substrate;
 pub mod topics;
 pub mod validate;
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 //! [`crate::topic::validate`]). Nothing is wanted of a set of files with a mistake. Read first: [`load`], [`ManifestError`].
 
 mod document;
-mod rules;
+pub(crate) mod rules;
 mod schema;
 
 use std::collections::BTreeMap;

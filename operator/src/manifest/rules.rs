@@ -11,7 +11,7 @@ use crate::crd;
 use crate::finding::{Finding, Path};
 
 /// One kind of resource, its rules compiled once for any number of documents.
-pub(super) struct Kind {
+pub(crate) struct Kind {
     shape: Value,
     rules: CompiledSchema,
     validator: Validator,
@@ -19,7 +19,7 @@ pub(super) struct Kind {
 
 impl Kind {
     /// `None` if there is no such kind.
-    pub(super) fn new(kind: &str) -> Option<Self> {
+    pub(crate) fn new(kind: &str) -> Option<Self> {
         let rules = crd::schema_of(kind)?;
         let mut shape = rules.clone();
         shape["properties"]["apiVersion"] = json!({"type": "string"});
@@ -30,7 +30,7 @@ impl Kind {
     }
 
     /// All that is wrong with a resource that shall take the place of `old`. The rules are only asked about what has the right shape.
-    pub(super) fn check(&self, resource: &Value, old: Option<&Value>) -> Vec<Finding> {
+    pub(crate) fn check(&self, resource: &Value, old: Option<&Value>) -> Vec<Finding> {
         let mut findings = Vec::new();
         schema::check(&self.shape, resource, &Path::default(), &mut findings);
         if !findings.is_empty() {

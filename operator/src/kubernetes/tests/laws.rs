@@ -1,0 +1,380 @@
+//! What must hold at every write of an operator: the invariants of the design, each a small function under its number. What they hold a
+//! write against is the truth of the world, not what the operator believes.
+//!
+//! Read first: [`check_write`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::controllers::text;
+use super::ensemble::{Ensemble, min_in_sync};
+use super::store::{Name, name};
+use super::world::{NAME, NAMESPACE, World};
+use crate::crd;
+use crate::kubernetes::api::Identity;
+use crate::kubernetes::names;
+use crate::kubernetes::record::Record;
+use crate::kubernetes::validate::validate;
+
+/// What is done to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// It is made.
+    Create,
+    /// It is replaced.
+    Replace,
+    /// It is applied.
+    Apply,
+    /// Its status is applied.
+    ApplyStatus,
+    /// It is deleted.
+    Delete,
+}
+
+/// A write with what was there before it and after it.
+#[derive(Clone, Copy)]
+pub(super) struct Write<'a> {
+    /// What is done.
+    pub(super) verb: Verb,
+    /// To what.
+    pub(super) name: &'a Name,
+    /// What was sent.
+    pub(super) body: &'a Value,
+    /// What a deletion was pinned to.
+    pub(super) identity: Option<&'a Identity>,
+    /// The object before.
+    pub(super) before: Option<&'a Value>,
+    /// The object after.
+    pub(super) after: Option<&'a Value>,
+}
+
+impl<'a> Write<'a> {
+    /// A write that was not done yet.
+    pub(super) fn new(verb: Verb, name: &'a Name, body: &'a Value) -> Self {
+        Self { verb, name, body, identity: None, before: None, after: None }
+    }
+}
+
+/// What an operator has seen in the look that it is in.
+#[derive(Clone, Debug, Default)]
+struct Sight {
+    /// The Ensemble that its cache gave it.
+    ensemble: Option<Value>,
+    /// Nothing but the status may be written: the specification is refused, or reconciling is paused.
+    hands_off: bool,
+    /// Quorum reads: UIDs.
+    fresh: BTreeMap<Name, String>,
+    /// Members that the agents allowed to be restarted, with the number of faults until then.
+    proved: BTreeMap<i32, u64>,
+    /// The number of faults when it began, and of agents that had ended.
+    began: (u64, u64),
+}
+
+/// What is remembered to judge by.
+#[derive(Debug, Default)]
+pub(super) struct Laws {
+    sights: BTreeMap<usize, Sight>,
+    /// Disks that were given up: number and place.
+    given_up: BTreeSet<(i32, u32)>,
+    /// Members that an operator took down and that do not serve again yet.
+    disrupted: BTreeSet<i32>,
+    /// What did not hold.
+    pub(super) violations: Vec<String>,
+}
+
+impl Laws {
+    /// All disks are gone: numbers are given from the start.
+    pub(super) fn begin_anew(&mut self) {
+        self.given_up.clear();
+    }
+}
+
+/// A look begins: with this Ensemble.
+pub(super) fn look_begins(world: &mut World, who: usize, ensemble: Option<Value>) {
+    let hands_off = ensemble.as_ref().is_some_and(|value| {
+        serde_json::from_value::<crd::Ensemble>(value.clone()).is_ok_and(|ensemble| {
+            ensemble.spec.paused || !validate(&ensemble, [].into_iter(), 0).findings.is_empty()
+        })
+    });
+    let sight = Sight { ensemble, hands_off, began: (world.faults, world.ensemble.ends), ..Sight::default() };
+    world.laws.sights.insert(who, sight);
+}
+
+/// An object was read by a quorum read.
+pub(super) fn fresh_read(world: &mut World, who: usize, name: &Name, found: Option<&Value>) {
+    let uid = found.map(|value| text(&value["metadata"]["uid"])).unwrap_or_default();
+    world.laws.sights.entry(who).or_default().fresh.insert(name.clone(), uid);
+}
+
+/// The agents allow that the member is restarted.
+pub(super) fn proved(world: &mut World, who: usize, member: i32) {
+    let faults = world.faults;
+    world.laws.sights.entry(who).or_default().proved.insert(member, faults);
+}
+
+/// Time passes: who serves again is not disrupted any more.
+pub(super) fn tick(world: &mut World) {
+    let ensemble = &world.ensemble;
+    world.laws.disrupted.retain(|id| ensemble.members.contains_key(id) && !ensemble.is_ready(*id));
+    let broken = std::mem::take(&mut world.ensemble.broken);
+    world.laws.violations.extend(broken);
+}
+
+/// Something that must not be.
+pub(super) fn violated(world: &mut World, what: String) {
+    world.tell(format!("VIOLATED {what}"));
+    world.laws.violations.push(what);
+}
+
+/// Holds a write that was done against everything.
+pub(super) fn check_write(world: &mut World, who: usize, write: &Write<'_>) {
+    if matches!(write.name.0.as_str(), "Event" | "Lease") {
+        return;
+    }
+    let sight = world.laws.sights.get(&who).cloned().unwrap_or_default();
+    let laws: [Law; 10] = [
+        o1_deletes_what_it_just_read,
+        o2_takes_down_what_was_proved_safe,
+        o3_one_disruption_at_a_time,
+        o4_removes_only_the_empty,
+        o5_gives_up_disks_for_good,
+        o6_one_acts,
+        o11_keeps_hands_off,
+        o13_owns_what_it_makes,
+        o14_says_what_is_true,
+        o18_touches_its_own,
+    ];
+    for (number, law) in ["O1", "O2", "O3", "O4", "O5", "O6", "O11", "O13", "O14", "O18"].iter().zip(laws) {
+        if let Some(why) = law(world, &sight, write) {
+            let what = format!("{number}: {:?} {} {}: {why}", write.verb, write.name.0, write.name.2);
+            violated(world, what);
+        }
+    }
+    for id in stopped(world, write) {
+        world.laws.disrupted.insert(id);
+    }
+    note_given_up(world, write);
+}
+
+type Law = fn(&World, &Sight, &Write<'_>) -> Option<String>;
+
+/// O1: no pod, claim or secret is deleted without a quorum read whose UID it names.
+fn o1_deletes_what_it_just_read(_: &World, sight: &Sight, write: &Write<'_>) -> Option<String> {
+    let precious = matches!(write.name.0.as_str(), "Pod" | "PersistentVolumeClaim" | "Secret");
+    if write.verb != Verb::Delete || !precious {
+        return None;
+    }
+    let uid = &write.identity?.uid;
+    let read = sight.fresh.get(write.name);
+    (uid.is_empty() || read != Some(uid)).then(|| format!("{uid} was not read now, {read:?} was"))
+}
+
+/// O2: nobody is taken down who is needed for a quorum or for min.insync.replicas, by a check of now.
+fn o2_takes_down_what_was_proved_safe(world: &World, sight: &Sight, write: &Write<'_>) -> Option<String> {
+    if write.verb != Verb::Delete {
+        return None;
+    }
+    let id = *stopped(world, write).first()?;
+    if !world.ensemble.members.contains_key(&id) || is_given_up(world, id) {
+        return None;
+    }
+    let Some(faults) = sight.proved.get(&id) else {
+        return Some(format!("nobody allowed that member {id} goes down"));
+    };
+    (*faults == world.faults).then(|| needed(&world.ensemble, id))?
+}
+
+/// O3: one member at a time.
+fn o3_one_disruption_at_a_time(world: &World, _: &Sight, write: &Write<'_>) -> Option<String> {
+    if write.verb != Verb::Delete {
+        return None;
+    }
+    let id = *stopped(world, write).first()?;
+    let others: Vec<&i32> = world.laws.disrupted.iter().filter(|other| **other != id).collect();
+    (!others.is_empty()).then(|| format!("member {id} goes down while {others:?} are not back"))
+}
+
+/// O4, O5: whoever loses its pod for good holds nothing, does not vote and has left the ensemble.
+fn o4_removes_only_the_empty(world: &World, sight: &Sight, write: &Write<'_>) -> Option<String> {
+    if write.name.0 != "StatefulSet" || flag(sight.ensemble.as_ref(), "suspended") {
+        return None;
+    }
+    let replicas = |value: Option<&Value>| value.and_then(|value| value["spec"]["replicas"].as_i64());
+    let (before, after) = (replicas(write.before)?, replicas(write.after).unwrap_or(0));
+    let dropped = (after..before).filter_map(|id| i32::try_from(id).ok());
+    let needed = |id: &i32| {
+        let member = world.ensemble.members.get(id);
+        let stray = member.is_some_and(|m| world.ensemble.removed.contains(&m.incarnation));
+        (member.is_some() && !stray).then(|| {
+            let held = world.ensemble.held(*id);
+            format!("member {id} is in the ensemble, with {held} replicas")
+        })
+    };
+    dropped.into_iter().find_map(|id| needed(&id))
+}
+
+/// O5: a disk that was given up is never a member's again.
+fn o5_gives_up_disks_for_good(world: &World, _: &Sight, write: &Write<'_>) -> Option<String> {
+    let (before, after) = (record_of(write, write.before), record_of(write, write.after)?);
+    let known = disks(before.as_ref());
+    let back = disks(Some(&after))
+        .into_iter()
+        .find(|disk| !known.contains(disk) && world.laws.given_up.contains(disk));
+    if let Some((id, place)) = back {
+        return Some(format!("disk {place} of member {id} was given up"));
+    }
+    let before = before?;
+    let replaced = before.members.iter().filter(|m| after.member(m.id).is_some_and(|a| a.place != m.place));
+    if let Some(member) = replaced.into_iter().find(|m| m.served && has_its_disk(world, m.id, m.place)) {
+        return Some(format!("member {} has its disk, and is given another", member.id));
+    }
+    let forgotten = before.members.iter().filter(|m| after.member(m.id).is_none());
+    let still = |id: i32| {
+        let member = world.ensemble.members.get(&id)?;
+        (!world.ensemble.removed.contains(&member.incarnation))
+            .then(|| format!("member {id} is in the ensemble"))
+    };
+    forgotten.into_iter().find_map(|m| still(m.id))
+}
+
+/// O6: whoever writes holds the lease, and nobody else does.
+fn o6_one_acts(world: &World, _: &Sight, _: &Write<'_>) -> Option<String> {
+    let holders = world.lives.values().filter(|life| !life.dead.get() && life.leadership.token().is_some());
+    (holders.count() > 1).then(|| "two operators hold the lease".to_owned())
+}
+
+/// O11: a specification that is refused, or paused, changes nothing but the status.
+fn o11_keeps_hands_off(_: &World, sight: &Sight, write: &Write<'_>) -> Option<String> {
+    (sight.hands_off && write.verb != Verb::ApplyStatus).then(|| "the specification forbids it".to_owned())
+}
+
+/// O13: whatever is made belongs to the Ensemble that it is made for, by its UID.
+fn o13_owns_what_it_makes(_: &World, sight: &Sight, write: &Write<'_>) -> Option<String> {
+    if write.verb != Verb::Apply || !is_owned_kind(&write.name.0) {
+        return None;
+    }
+    let uid = text(&sight.ensemble.as_ref()?["metadata"]["uid"]);
+    (!has_owner(write.after?, &uid)).then(|| format!("it does not belong to {uid}"))
+}
+
+/// O14: a status is of a generation that there is, all of it, and says Ready of the newest one only if its members serve.
+fn o14_says_what_is_true(world: &World, sight: &Sight, write: &Write<'_>) -> Option<String> {
+    if write.verb != Verb::ApplyStatus {
+        return None;
+    }
+    let (status, after) = (&write.body["status"], write.after?);
+    let seen = status["observedGeneration"].as_i64().unwrap_or(0);
+    let newest = after["metadata"]["generation"].as_i64().unwrap_or(0);
+    if seen > newest {
+        return Some(format!("generation {seen} of {newest}"));
+    }
+    let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+    if write.name.0 != "Ensemble" {
+        return None;
+    }
+    if conditions.iter().any(|c| c["observedGeneration"].as_i64() != Some(seen)) {
+        return Some("its conditions are of several generations".to_owned());
+    }
+    let ready = conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
+    let wanted = after["spec"]["replicas"].as_i64().unwrap_or(0);
+    // What it took down itself in this look served when it was observed.
+    let served = |id: &&i32| world.ensemble.is_ready(**id) || world.laws.disrupted.contains(id);
+    let serving = world.ensemble.members.keys().filter(served).count();
+    let lies = ready && seen == newest && sight.began == (world.faults, world.ensemble.ends);
+    (lies && i64::try_from(serving).unwrap_or(0) < wanted)
+        .then(|| format!("Ready, and {serving} of {wanted} members serve"))
+}
+
+/// O18: nothing in another namespace, and nothing of somebody else.
+fn o18_touches_its_own(_: &World, sight: &Sight, write: &Write<'_>) -> Option<String> {
+    if write.name.1 != NAMESPACE {
+        return Some(format!("namespace {}", write.name.1));
+    }
+    let before = write.before?;
+    let uid = sight.ensemble.as_ref().map(|ensemble| text(&ensemble["metadata"]["uid"]))?;
+    let ours = match write.name.0.as_str() {
+        "Ensemble" => write.name.2 == NAME,
+        "Topic" => before["spec"]["ensembleRef"]["name"] == NAME,
+        "Pod" | "PersistentVolumeClaim" => before["metadata"]["labels"][names::INSTANCE] == NAME,
+        _ => has_owner(before, &uid),
+    };
+    (!ours).then(|| "it is not the ensemble's".to_owned())
+}
+
+/// Why a member is needed now.
+pub(super) fn needed(ensemble: &Ensemble, id: i32) -> Option<String> {
+    let voters = ensemble.voters();
+    if voters.contains(&id) && voters.len() > 2 && !ensemble.has_quorum_without(Some(id)) {
+        return Some(format!("there is no quorum without member {id}"));
+    }
+    for (name, topic) in &ensemble.topics {
+        for partition in topic.partitions.iter().filter(|p| p.leader.is_some() && p.in_sync.contains(&id)) {
+            let least = min_in_sync(topic);
+            let left =
+                partition.in_sync.iter().filter(|other| **other != id && ensemble.is_live(**other)).count();
+            if left < least && partition.replicas.len() > least {
+                return Some(format!(
+                    "topic {name} has {left} replicas in sync without member {id}, {least} are needed"
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// Members that run and serve, and that the write stops.
+fn stopped(world: &World, write: &Write<'_>) -> Vec<i32> {
+    if write.name.0 != "Pod" || write.verb != Verb::Delete || write.before.is_none() {
+        return Vec::new();
+    }
+    let id = names::member_of_pod(NAME, &write.name.2);
+    let uid = write.before.map(|pod| text(&pod["metadata"]["uid"])).unwrap_or_default();
+    let runs = |id: &i32| world.ensemble.processes.get(id).is_some_and(|p| p.pod == uid);
+    id.filter(|id| runs(id) && world.ensemble.is_ready(*id)).into_iter().collect()
+}
+
+/// The member was removed for good, and asked to be let in again meanwhile.
+fn is_given_up(world: &World, id: i32) -> bool {
+    let member = world.ensemble.members.get(&id);
+    member.is_some_and(|member| world.ensemble.removed.contains(&member.incarnation))
+}
+
+fn note_given_up(world: &mut World, write: &Write<'_>) {
+    let (Some(before), Some(after)) = (record_of(write, write.before), record_of(write, write.after)) else {
+        return;
+    };
+    let there = disks(Some(&after));
+    world.laws.given_up.extend(disks(Some(&before)).difference(&there));
+}
+
+fn disks(record: Option<&Record>) -> BTreeSet<(i32, u32)> {
+    record.into_iter().flat_map(|record| record.members.iter().map(|m| (m.id, m.place))).collect()
+}
+
+fn record_of(write: &Write<'_>, value: Option<&Value>) -> Option<Record> {
+    if write.name != &World::record_name() {
+        return None;
+    }
+    serde_json::from_str(value?["data"]["members.yaml"].as_str()?).ok()
+}
+
+/// The member's volume is there with the disk that it served with.
+fn has_its_disk(world: &World, id: i32, place: u32) -> bool {
+    let claim = world.store.get(&name("PersistentVolumeClaim", NAMESPACE, &names::claim(NAME, id)));
+    let uid = claim.map(|claim| text(&claim["metadata"]["uid"])).unwrap_or_default();
+    world.ensemble.disks.contains_key(&(uid, place))
+}
+
+fn is_owned_kind(kind: &str) -> bool {
+    !matches!(kind, "Ensemble" | "Topic" | "Pod" | "PersistentVolumeClaim")
+}
+
+fn has_owner(value: &Value, uid: &str) -> bool {
+    let owners = value["metadata"]["ownerReferences"].as_array();
+    owners.is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == uid))
+}
+
+fn flag(ensemble: Option<&Value>, field: &str) -> bool {
+    ensemble.is_some_and(|ensemble| ensemble["spec"][field] == true)
+}

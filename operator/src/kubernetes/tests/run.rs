@@ -1,0 +1,321 @@
+//! One seed: the cluster, its users, its faults and its operators side by side in simulated time, then quiet, then the end that must be.
+//!
+//! Read first: [`run`], [`Outcome`].
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::agents::ModelAgents;
+use super::client::{Client, Life};
+use super::shape::{shape, unfinished};
+use super::store::name;
+use super::user::{self, Plan, Wish, ensemble};
+use super::world::{NAME, NAMESPACE, Options, Shared, World, wall};
+use super::{controllers, laws};
+use crate::kubernetes::events::Events;
+use crate::kubernetes::lease::campaign;
+use crate::kubernetes::metrics::Metrics;
+use crate::kubernetes::names;
+use crate::kubernetes::read::Key;
+use crate::kubernetes::reconcile::{Kept, Look, LookError, Operator, look};
+
+/// Half a second of the cluster.
+const STEP: Duration = Duration::from_millis(500);
+/// A quiet cluster is what is wanted after this time, or never will be.
+const END: Duration = Duration::from_secs(1200);
+/// Looks without a write, after which nothing comes any more (O12).
+const STILL: u64 = 25;
+
+/// How a seed ended.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// What did not hold.
+    pub(super) violations: Vec<String>,
+    /// What there is at the end, without what may differ.
+    pub(super) shape: BTreeMap<String, String>,
+    /// What happened.
+    pub(super) trace: Vec<String>,
+    /// Looks, writes and faults.
+    pub(super) counts: (u64, u64, u64),
+    /// The resources as they were wished for at last.
+    pub(super) wished: Vec<serde_json::Value>,
+}
+
+/// Runs a seed with its wishes and faults, in a runtime of its own.
+pub(super) fn run(seed: u64, options: &Options, plan: &Plan) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let world = || World::new(seed, options.clone());
+    runtime.map(|runtime| runtime.block_on(async { Box::pin(act(world(), plan)).await })).unwrap_or_default()
+}
+
+async fn act(world: Shared, plan: &Plan) -> Outcome {
+    let looks = Cell::new(0);
+    let both = world.borrow().options.two;
+    let second = async {
+        match both {
+            true => operate(&world, 1, &looks).await,
+            false => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = users(&world, plan, &looks) => {}
+        () = cluster(&world) => {}
+        () = operate(&world, 0, &looks) => {}
+        () = second => {}
+    }
+    let mut world = world.borrow_mut();
+    let mut violations = std::mem::take(&mut world.laws.violations);
+    if violations.is_empty() {
+        violations.extend(unfinished(&world));
+    }
+    if !violations.is_empty() {
+        let told = format!(
+            "{:?}\n{}",
+            world.ensemble,
+            world.resource().map_or(String::new(), |r| r["status"].to_string())
+        );
+        world.tell(told);
+    }
+    let wished = ["Ensemble", "Topic"].iter().flat_map(|kind| world.store.of_kind(kind));
+    let wished = wished.filter(|(_, value)| value["metadata"]["deletionTimestamp"].is_null()).map(
+        |(_, value)| json!({"kind": value["kind"], "name": value["metadata"]["name"], "spec": value["spec"]}),
+    );
+    Outcome {
+        violations,
+        shape: shape(&world),
+        wished: wished.collect(),
+        counts: (looks.get(), world.writes, world.faults),
+        trace: std::mem::take(&mut world.trace),
+    }
+}
+
+/// The wishes one after the other, then quiet until nothing is written any more.
+async fn users(world: &Shared, plan: &Plan, looks: &Cell<u64>) {
+    for (wish, pause) in plan {
+        let began = Instant::now();
+        while *wish == Wish::Delete && !user::may_be_deleted(&world.borrow()) && began.elapsed() < END {
+            sleep(STEP).await;
+            if is_over(world) {
+                return;
+            }
+        }
+        // What is altered may not be there.
+        user::fulfil(&mut world.borrow_mut(), wish);
+        match pause {
+            0 => drop(still(world, looks, Duration::from_secs(90)).await),
+            pause => sleep(Duration::from_millis(*pause)).await,
+        }
+        if is_over(world) {
+            return;
+        }
+    }
+    {
+        let mut world = world.borrow_mut();
+        world.quiet = true;
+        world.tell("quiet");
+    }
+    if !still(world, looks, END).await && !is_over(world) {
+        laws::violated(&mut world.borrow_mut(), "O12: it writes on and on, or nobody looks".to_owned());
+    }
+}
+
+fn is_over(world: &Shared) -> bool {
+    !world.borrow().laws.violations.is_empty()
+}
+
+/// Until nothing is written any more, or the time is over; then false.
+async fn still(world: &Shared, looks: &Cell<u64>, most: Duration) -> bool {
+    let began = Instant::now();
+    let (mut writes, mut since) = (world.borrow().writes, looks.get());
+    while began.elapsed() < most && looks.get() < since + STILL {
+        sleep(STEP).await;
+        let now = world.borrow().writes;
+        if now != writes {
+            (writes, since) = (now, looks.get());
+        }
+        if is_over(world) {
+            return false;
+        }
+    }
+    looks.get() >= since + STILL
+}
+
+/// The cluster's own controllers, and its faults.
+async fn cluster(world: &Shared) {
+    loop {
+        sleep(STEP).await;
+        let mut world = world.borrow_mut();
+        strike(&mut world);
+        controllers::step(&mut world);
+        laws::tick(&mut world);
+    }
+}
+
+fn strike(world: &mut World) {
+    if world.strikes(|o| o.cut, 80) {
+        let ms = world.chance.below(20_000);
+        world.cut_until = Some(Instant::now() + Duration::from_millis(ms));
+        world.tell(format!("operators do not reach agents for {ms} ms"));
+    }
+    if world.strikes(|o| o.two, 120) {
+        let who = usize::from(world.chance.one_in(2));
+        world.silent = Some((who, Instant::now() + Duration::from_secs(40)));
+        world.tell(format!("the lease is out of reach of operator {who}"));
+    }
+    let running: Vec<i32> = world.ensemble.processes.keys().copied().collect();
+    if !running.is_empty() && world.strikes(|o| o.kills, 60) {
+        let id = *world.chance.pick(&running);
+        world.faults += 1;
+        if world.chance.one_in(2) {
+            world.tell(format!("agent {id} dies"));
+            world.ensemble.end(id);
+        } else {
+            world.tell(format!("pod {id} is evicted"));
+            // A pod that is gone already is what is wanted.
+            let _ = world.store.delete(&name("Pod", NAMESPACE, &names::pod(NAME, id)), None);
+        }
+    }
+    if !running.is_empty() && world.strikes(|o| o.losses, 100) {
+        let id = *world.chance.pick(&running);
+        if may_be_lost(world, id) {
+            world.faults += 1;
+            world.tell(format!("the volume of {id} is lost"));
+            let _ =
+                world.store.delete(&name("PersistentVolumeClaim", NAMESPACE, &names::claim(NAME, id)), None);
+            let _ = world.store.delete(&name("Pod", NAMESPACE, &names::pod(NAME, id)), None);
+        }
+    }
+}
+
+/// What is lost must be there once more: otherwise nothing could be promised.
+fn may_be_lost(world: &World, id: i32) -> bool {
+    let map = world.store.get(&World::record_name());
+    let record = map.map(|map| controllers::text(&map["data"]["members.yaml"])).unwrap_or_default();
+    let Ok(record) = serde_json::from_str::<crate::kubernetes::record::Record>(&record) else { return false };
+    let all_serve = record.members.iter().all(|m| m.served && world.ensemble.is_ready(m.id));
+    let copied = world.ensemble.partitions().all(|p| !p.replicas.contains(&id) || p.in_sync.len() > 1);
+    all_serve && copied && world.ensemble.voters().len() > 2
+}
+
+/// One operator: process after process.
+async fn operate(world: &Shared, who: usize, looks: &Cell<u64>) {
+    for process in 0_u64.. {
+        let life = Rc::new(Life::new(who));
+        let me = {
+            let mut world = world.borrow_mut();
+            if !world.quiet && world.options.crashes && !world.chance.one_in(4) {
+                life.dies_at.set(Some((world.chance.below(15), world.chance.one_in(2))));
+            }
+            world.lives.insert(who, Rc::clone(&life));
+            // A container that is started anew has its pod's name; another pod has another.
+            let pod = if world.chance.one_in(2) { 0 } else { process };
+            format!("operator-{who}-{pod}")
+        };
+        let client = |election| Client { world: Rc::clone(world), life: Rc::clone(&life), election };
+        let (election, api) = (client(true), client(false));
+        tokio::select! {
+            biased;
+            () = life.dies.notified() => {}
+            () = campaign(&election, NAMESPACE, &me, &life.leadership) => {}
+            () = look_after(world, &api, &life, looks) => {}
+        }
+        let ms = world.borrow_mut().chance.below(20_000);
+        sleep(Duration::from_millis(ms)).await;
+    }
+}
+
+/// Looks again and again while this operator acts, as `kubernetes/run.rs` does.
+async fn look_after(world: &Shared, api: &Client, life: &Rc<Life>, looks: &Cell<u64>) {
+    let (events, metrics) = (Events::new("operator"), Metrics::default());
+    let mut kept = Kept::new(ModelAgents::new(world, life));
+    let key = Key { namespace: NAMESPACE.to_owned(), name: NAME.to_owned() };
+    loop {
+        let Some(token) = life.leadership.token() else {
+            sleep(STEP).await;
+            continue;
+        };
+        let operator = Operator {
+            api,
+            events: &events,
+            metrics: &metrics,
+            image: "image",
+            operator_namespace: None,
+            token,
+            leadership: &life.leadership,
+            wall,
+        };
+        let result = look(&operator, &key, &mut kept).await;
+        let pause = match &result {
+            Ok(Look::Gone) => Duration::from_secs(1),
+            Ok(Look::Again(pause, _)) => *pause,
+            Err(error) if error.is_conflict() => Duration::from_millis(200),
+            Err(_) => Duration::from_secs(1),
+        };
+        note(world, life, &result);
+        if result.is_ok() {
+            looks.set(looks.get() + 1);
+        }
+        sleep(pause.min(Duration::from_secs(2))).await;
+    }
+}
+
+fn note(world: &Shared, life: &Life, result: &Result<Look, LookError>) {
+    if let Err(error) = result {
+        world.borrow_mut().tell(format!("operator {}: {error}", life.who));
+    }
+}
+
+/// A cluster without faults, for tests that do something by hand.
+pub(super) struct Drive<'a> {
+    /// The cluster.
+    pub(super) world: &'a Shared,
+    looks: &'a Cell<u64>,
+}
+
+impl Drive<'_> {
+    /// Until nothing is written any more, or the time is over; then false.
+    pub(super) async fn still(&self, most: Duration) -> bool {
+        still(self.world, self.looks, most).await
+    }
+}
+
+/// Runs a cluster with one operator until `act` is over.
+pub(super) fn drive(act: impl AsyncFnOnce(&Drive<'_>)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(async {
+        let (world, looks) = (World::new(1, Options::none()), Cell::new(0));
+        let drive = Drive { world: &world, looks: &looks };
+        tokio::select! {
+            biased;
+            () = act(&drive) => {}
+            () = cluster(&world) => {}
+            () = operate(&world, 0, &looks) => {}
+        }
+    });
+}
+
+/// What comes of the resources by themselves, without any history or fault: what every history must come to (O7, O8).
+pub(super) fn direct(wished: &[serde_json::Value]) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let outcome = runtime.map(|runtime| {
+        runtime.block_on(async {
+            let world = World::new(1, Options::none());
+            for resource in wished {
+                let (kind, of) = (controllers::text(&resource["kind"]), controllers::text(&resource["name"]));
+                let mut object = user::ensemble_of(resource["spec"].clone());
+                object["kind"] = resource["kind"].clone();
+                // The world is empty: everything can be made.
+                let _ = world.borrow_mut().store.create(&name(&kind, NAMESPACE, &of), object);
+            }
+            assert!(wished.is_empty() || world.borrow().store.get(&ensemble()).is_some());
+            Box::pin(act(world, &Vec::new())).await
+        })
+    });
+    outcome.unwrap_or_default()
+}

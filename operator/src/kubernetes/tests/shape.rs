@@ -1,0 +1,119 @@
+//! What there is at the end of a seed, without what may differ between histories: versions, UIDs, places of disks, times.
+//!
+//! Read first: [`shape`], [`unfinished`].
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::controllers::text;
+use super::store::Name;
+use super::world::{NAME, World};
+use crate::kubernetes::build::config_map::{AGENT, MEMBERS};
+use crate::kubernetes::names;
+use crate::kubernetes::record::Record;
+
+/// The end as names and texts that can be compared.
+pub(super) fn shape(world: &World) -> BTreeMap<String, String> {
+    let mut shape = BTreeMap::new();
+    for (name, value) in world.store.all() {
+        if let Some(text) = of(&name, &value, world) {
+            shape.insert(format!("{} {}", name.0, name.2), text);
+        }
+    }
+    let ensemble = &world.ensemble;
+    if world.resource().is_some() {
+        let members: Vec<i32> = ensemble.members.keys().copied().collect();
+        let (voters, ready) =
+            (ensemble.voters().len(), members.iter().filter(|id| ensemble.is_ready(**id)).count());
+        let policy = (ensemble.auto, ensemble.bytes_per_second);
+        shape.insert(
+            "ensemble".to_owned(),
+            format!("members {members:?}, {voters} vote, {ready} serve, {policy:?}"),
+        );
+    }
+    for (_, value) in world.store.of_kind("Topic") {
+        let topic = text(&value["metadata"]["name"]);
+        let there = ensemble.topics.get(&topic).map(|t| (t.partitions.len(), t.config.clone()));
+        let held = &value["metadata"]["finalizers"];
+        shape.insert(format!("topic {topic}"), format!("{there:?} {held}"));
+    }
+    shape
+}
+
+fn of(name: &Name, value: &Value, world: &World) -> Option<String> {
+    let text = match name.0.as_str() {
+        "Event" | "Lease" => return None,
+        "Ensemble" | "Topic" => conditions(value),
+        "ConfigMap" => {
+            let mut agent: Value = serde_json::from_str(&text(&value["data"][AGENT])).unwrap_or_default();
+            agent.as_object_mut().map(|agent| agent.remove("clusterId"));
+            let record: Record = serde_json::from_str(&text(&value["data"][MEMBERS])).unwrap_or_default();
+            let members: Vec<_> = record.members.iter().map(|m| (m.id, m.served, m.leaving)).collect();
+            format!("{agent} {members:?}")
+        }
+        "PersistentVolumeClaim" => {
+            // Volumes of members that are gone are kept: which there are is history.
+            let replicas = world.resource()?["spec"]["replicas"].as_i64()?;
+            let id = names::member_of_claim(NAME, &name.2)?;
+            if i64::from(id) >= replicas {
+                return None;
+            }
+            let owners = value["metadata"]["ownerReferences"].as_array().map_or(0, Vec::len);
+            let size = &value["spec"]["resources"]["requests"]["storage"];
+            format!("{size} {owners} owners")
+        }
+        "Pod" => {
+            format!("{} {}", value["metadata"]["annotations"][names::REVISION], value["status"]["conditions"])
+        }
+        _ => {
+            let mut spec = value["spec"].clone();
+            // A template of volumes keeps the size that it was made with.
+            spec.as_object_mut().map(|spec| spec.remove("volumeClaimTemplates"));
+            format!("{spec} {}", value["metadata"]["labels"])
+        }
+    };
+    Some(text)
+}
+
+fn conditions(value: &Value) -> String {
+    let conditions = value["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    // Topics whose resources are gone are history, and forbid that members leave.
+    let conditions: Vec<Value> = conditions.into_iter().filter(|c| c["type"] != "ScaleAllowed").collect();
+    let of = |c: &Value| format!("{}={} {}", text(&c["type"]), text(&c["status"]), text(&c["reason"]));
+    let told: Vec<String> = conditions.iter().map(of).collect();
+    let is_newest = value["status"]["observedGeneration"] == value["metadata"]["generation"];
+    format!("newest: {is_newest}, {}", told.join(", "))
+}
+
+/// What is not as it shall be at the end.
+pub(super) fn unfinished(world: &World) -> Vec<String> {
+    let mut found = Vec::new();
+    let Some(resource) = world.resource() else {
+        for (name, value) in world.store.all() {
+            let may_stay = matches!(name.0.as_str(), "Event" | "Lease" | "PersistentVolumeClaim" | "Topic");
+            if !may_stay || !value["metadata"]["deletionTimestamp"].is_null() {
+                found.push(format!("O13: {} {} is left over", name.0, name.2));
+            }
+        }
+        return found;
+    };
+    let status = &resource["status"];
+    if status["observedGeneration"] != resource["metadata"]["generation"] {
+        found.push("O14: the status is of an old generation".to_owned());
+    }
+    for (kind, holds) in
+        [("Ready", "True"), ("Progressing", "False"), ("Balanced", "True"), ("Stalled", "False")]
+    {
+        let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+        let condition = conditions.iter().find(|c| c["type"] == kind).cloned().unwrap_or(json!({}));
+        if condition["status"] != holds {
+            found.push(format!("the end: {condition} and not {holds}"));
+        }
+    }
+    let strays = world.ensemble.members.values().filter(|m| world.ensemble.removed.contains(&m.incarnation));
+    if strays.count() > 0 {
+        found.push("O5: a disk that was removed for good is in the ensemble".to_owned());
+    }
+    found
+}
