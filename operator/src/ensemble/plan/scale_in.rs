@@ -24,6 +24,16 @@ pub(super) fn finish(desired: &Desired, observed: &Observed, plan: &mut Plan) ->
         if !agent.cordoned {
             plan.step(Step::Cordon(*id), Why::ScaleIn);
         }
+        // It asked to be let in once more and was given replicas before it was cordoned.
+        if agent.replicas > 0 {
+            drain(&[(*id, agent.clone())], observed, member(*id), plan);
+            return Next::Stop;
+        }
+        // Promoted from a picture that did not have the mark yet.
+        if observed.votes(*id) {
+            plan.step(Step::Demote(*id), Why::ScaleIn);
+            return Next::Stop;
+        }
         plan.step(Step::Remove(*id), Why::ScaleIn);
     }
     if leaving.process.kept {

@@ -29,9 +29,13 @@ pub(super) fn missing(desired: &Desired, observed: &Observed, plan: &mut Plan) -
     let unknown = |id: &i32| observed.members.get(id).is_none_or(|m| !m.process.kept);
     ids.extend((0..desired.ensemble.replicas).filter(unknown));
     ids.sort_unstable();
+    let begins = observed.members.values().all(|m| !m.process.kept);
     for id in ids {
-        let lost = observed.members.get(&id).is_some_and(|m| m.process.lost);
+        // A number that the record does not have may be a voter's whose record was lost with its disk: the quorum knows.
+        let lost =
+            observed.members.get(&id).is_some_and(|m| m.process.lost) || unknown(&id) && observed.votes(id);
         match &observed.quorum {
+            None if unknown(&id) && !begins => {}
             _ if !lost => plan.step(Step::Start(id), Why::Missing),
             Some(_) if observed.votes(id) => plan.step(Step::Demote(id), Why::DiskLost),
             Some(_) => plan.step(Step::Start(id), Why::DiskLost),

@@ -163,6 +163,19 @@ fn a_scale_in_is_taken_back_until_the_mark() {
     observed.members.get_mut(&4).expect("4").process.leaving = true;
     assert_eq!(
         steps(&plan(&wanted, &observed)),
+        [(Step::Drain(4), Why::ScaleIn)],
+        "let in once more, it was given replicas"
+    );
+    agent(&mut observed, 4).replicas = 0;
+    observed.quorum.as_mut().expect("a quorum").voters = vec![0, 1, 2, 3, 4];
+    assert_eq!(
+        steps(&plan(&wanted, &observed)),
+        [(Step::Demote(4), Why::ScaleIn)],
+        "seed 103 of the model: promoted from an old picture, the agents refused to remove it for ever"
+    );
+    observed.quorum.as_mut().expect("a quorum").voters = vec![0, 1, 2];
+    assert_eq!(
+        steps(&plan(&wanted, &observed)),
         [Step::Remove(4), Step::Retire(4)].map(|step| (step, Why::ScaleIn)),
         "a disk that was marked is not used again"
     );
@@ -242,6 +255,19 @@ fn a_voter_without_its_disk_observes_before_it_starts_again() {
     observed.quorum = None;
     let planned = plan(&wanted, &observed);
     assert_eq!((planned.steps.len(), planned.waits[0].what.clone()), (0, WaitFor::DiskBack));
+}
+
+/// Seed 350 of the model: the record was lost with the disk, and an empty one began where the quorum counts on a voter's.
+#[test]
+fn a_number_that_the_record_does_not_have_may_be_a_voters() {
+    let wanted = desired("{replicas: 3}");
+    let mut observed = healthy(3);
+    observed.members.get_mut(&2).expect("2").process = Process::default();
+    assert_eq!(steps(&plan(&wanted, &observed)), [(Step::Demote(2), Why::DiskLost)]);
+    let quorum = observed.quorum.take();
+    assert_eq!(steps(&plan(&wanted, &observed)), [], "nobody can say it");
+    observed.quorum = quorum.map(|quorum| Quorum { voters: vec![0, 1], ..quorum });
+    assert_eq!(steps(&plan(&wanted, &observed))[0].0, Step::Start(2));
 }
 
 #[test]
