@@ -327,6 +327,7 @@ fn apply_topic(
     let mut config: BTreeMap<String, String> = left_alone.map(|(k, v)| (k.clone(), v.clone())).collect();
     config.extend(request.configs.clone());
     topic.config = config;
+    world.ensemble.made.insert(request.name.clone());
     world.ensemble.topics.insert(request.name.clone(), topic);
     Ok(proto::ApplyTopicResponse { created, ..proto::ApplyTopicResponse::default() })
 }

@@ -101,6 +101,8 @@ pub(super) struct Ensemble {
     pub(super) bytes_per_second: i64,
     /// Members that were told to give everything away now.
     pub(super) draining: BTreeSet<i32>,
+    /// Topics that were made once.
+    pub(super) made: BTreeSet<String>,
     /// Agents that ended so far.
     pub(super) ends: u64,
     /// What must not have happened.

@@ -323,13 +323,17 @@ pub(super) fn needed(ensemble: &Ensemble, id: i32) -> Option<String> {
     None
 }
 
-/// Members that run and serve, and that the write stops.
+/// Members that run and serve, and that the write stops. One that the kubelet does not hear is down to Kubernetes: with an old
+/// configuration, and unheard by the operator as well, it may be started anew unasked, because the configuration may be what it dies of.
 fn stopped(world: &World, write: &Write<'_>) -> Vec<i32> {
-    if write.name.0 != "Pod" || write.verb != Verb::Delete || write.before.is_none() {
+    if write.name.0 != "Pod" || write.verb != Verb::Delete {
         return Vec::new();
     }
+    let Some(before) = write.before.filter(|pod| pod["status"]["conditions"][0]["status"] == "True") else {
+        return Vec::new();
+    };
     let id = names::member_of_pod(NAME, &write.name.2);
-    let uid = write.before.map(|pod| text(&pod["metadata"]["uid"])).unwrap_or_default();
+    let uid = text(&before["metadata"]["uid"]);
     let runs = |id: &i32| world.ensemble.processes.get(id).is_some_and(|p| p.pod == uid);
     id.filter(|id| runs(id) && world.ensemble.is_ready(*id)).into_iter().collect()
 }

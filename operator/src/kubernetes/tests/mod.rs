@@ -30,7 +30,7 @@ mod world;
 use std::time::Duration;
 
 use run::{Drive, Outcome, direct, drive, run};
-use user::{Wish, fulfil, wishes};
+use user::{DELETED, Plan, Wish, fulfil, wishes};
 use world::Options;
 
 /// Tells what happens while it happens.
@@ -51,6 +51,7 @@ fn number(variable: &str) -> Option<u64> {
 fn run_seed(seed: u64) -> Outcome {
     let (options, plan) = (Options::of_seed(seed), wishes(seed));
     let mut outcome = run(seed, &options, &plan);
+    outcome.violations.extend(topics_kept(&plan, &outcome));
     if outcome.violations.is_empty() {
         let expected = direct(&outcome.wished);
         outcome.violations.extend(expected.violations.iter().map(|v| format!("without faults: {v}")));
@@ -65,6 +66,17 @@ fn run_seed(seed: u64) -> Outcome {
         }
     }
     outcome
+}
+
+/// Retain and Delete: what has no resource any more is there, or is not, as its policy said. An Ensemble that goes lets go of both.
+fn topics_kept(plan: &Plan, outcome: &Outcome) -> Vec<String> {
+    if !outcome.violations.is_empty() || plan.iter().any(|(wish, _)| *wish == Wish::Delete) {
+        return Vec::new();
+    }
+    let wished = |topic: &str| outcome.wished.iter().any(|r| r["kind"] == "Topic" && r["name"] == topic);
+    let is_wrong = |(topic, there): &&(String, bool)| *there == (topic == DELETED && !wished(topic));
+    let wrong = outcome.topics.iter().filter(is_wrong);
+    wrong.map(|(topic, _)| format!("topic {topic}: its policy was not followed")).collect()
 }
 
 /// Volumes never shrink: one of an Ensemble of before may be larger.

@@ -38,6 +38,8 @@ pub(super) struct Outcome {
     pub(super) violations: Vec<String>,
     /// What there is at the end, without what may differ.
     pub(super) shape: BTreeMap<String, String>,
+    /// The topics that were made once, and whether they are there, with or without a resource.
+    pub(super) topics: Vec<(String, bool)>,
     /// What happened.
     pub(super) trace: Vec<String>,
     /// Looks, writes and faults.
@@ -89,6 +91,12 @@ async fn act(world: Shared, plan: &Plan) -> Outcome {
     Outcome {
         violations,
         shape: shape(&world),
+        topics: world
+            .ensemble
+            .made
+            .iter()
+            .map(|t| (t.clone(), world.ensemble.topics.contains_key(t)))
+            .collect(),
         wished: wished.collect(),
         counts: (looks.get(), world.writes, world.faults),
         trace: std::mem::take(&mut world.trace),

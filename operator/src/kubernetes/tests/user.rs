@@ -12,6 +12,9 @@ use crate::chance::Chance;
 use crate::crd::API_VERSION;
 use crate::kubernetes::names;
 
+/// The topic that goes with its resource; the others stay.
+pub(super) const DELETED: &str = "t2";
+
 /// Something that somebody does.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Wish {
@@ -82,6 +85,8 @@ pub(super) fn wishes(seed: u64) -> Plan {
 
 fn topic(chance: &mut Chance, topics: &mut Vec<(String, i64, i64)>, replicas: i64) -> Wish {
     let name = format!("t{}", chance.below(3));
+    // One of them goes with its resource.
+    let deletes = name == DELETED;
     let known = topics.iter().position(|(known, _, _)| *known == name);
     let (partitions, copies) = match known {
         Some(at) => {
@@ -94,7 +99,7 @@ fn topic(chance: &mut Chance, topics: &mut Vec<(String, i64, i64)>, replicas: i6
             (2, copies)
         }
     };
-    Wish::Topic { name, partitions, copies, retention: chance.below(5), deletes: false }
+    Wish::Topic { name, partitions, copies, retention: chance.below(5), deletes }
 }
 
 fn pause(chance: &mut Chance) -> u64 {
