@@ -26,6 +26,9 @@ const READ_BYTES: usize = 512 * 1024;
 /// Less than this is not worth a system call of its own: it is read, to leave with what stands around it.
 const SEND_FROM_FILE_BYTES_MIN: usize = 64 * 1024;
 
+/// Bytes that one socket is given before others of this thread have their turn: who reads fast what is on disk would keep them waiting else.
+const WRITE_BYTES_PER_TURN: usize = 1024 * 1024;
+
 /// With more than this waiting, nothing more is begun for the receiver.
 const BACKLOG_BYTES: usize = 1024 * 1024;
 
@@ -181,6 +184,7 @@ impl Outbox {
                 if was_backlogged && !self.is_backlogged() {
                     self.owner.notify_one();
                 }
+                tokio::task::yield_now().await;
             }
         }
     }
@@ -191,10 +195,14 @@ impl Outbox {
         }
     }
 
-    /// True when nothing is left, false when the socket takes no more now.
+    /// True when nothing is left, false when the socket takes no more now, or has had its turn.
     fn write_some(&self) -> io::Result<bool> {
         let mut queue = self.queue.borrow_mut();
+        let mut left = WRITE_BYTES_PER_TURN;
         while !queue.is_empty() {
+            if left == 0 {
+                return Ok(false);
+            }
             let written = match queue.front() {
                 Some(Piece::Later(later)) if leaves_from_file(later) => self.send_from_file(later),
                 _ => self.write_ready(&mut queue),
@@ -204,6 +212,7 @@ impl Outbox {
                 Ok(written) => {
                     self.queued_bytes.set(self.queued_bytes.get().saturating_sub(written));
                     consume(&mut queue, written);
+                    left = left.saturating_sub(written);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
