@@ -129,7 +129,10 @@ pub async fn volumes<A: Api>(
 
 /// What volumes say of their members outlives the record, so it must not come from an old picture of it (Sieve's stale state): a volume
 /// that names a disk which was given up would bring that back once the record is gone.
-async fn confirm_record<A: Api>(api: &A, parts: &Parts) -> Result<(), ApiError> {
+///
+/// # Errors
+/// The record is another one by now, or the API server gives no answer.
+pub async fn confirm_record<A: Api>(api: &A, parts: &Parts) -> Result<(), ApiError> {
     let name = names::agents(&parts.name);
     let fresh = api.get::<ConfigMap>(&parts.namespace, &name).await?;
     let is_known =

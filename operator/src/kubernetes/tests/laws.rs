@@ -218,9 +218,9 @@ fn o4_removes_only_the_empty(world: &World, sight: &Sight, write: &Write<'_>) ->
 fn o5_gives_up_disks_for_good(world: &World, _: &Sight, write: &Write<'_>) -> Option<String> {
     let (before, after) = (record_of(write, write.before), record_of(write, write.after)?);
     let known = disks(before.as_ref());
-    let back = disks(Some(&after))
-        .into_iter()
-        .find(|disk| !known.contains(disk) && world.laws.given_up.contains(disk));
+    let back = disks(Some(&after)).into_iter().find(|disk| {
+        !known.contains(disk) && world.laws.given_up.contains(disk) && has_its_disk(world, disk.0, disk.1)
+    });
     if let Some((id, place)) = back {
         return Some(format!("disk {place} of member {id} was given up"));
     }
