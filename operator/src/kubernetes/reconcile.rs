@@ -298,7 +298,8 @@ async fn carry_out<A: Api, G: Agents>(
     (found, observed): (&Found, &Observed),
     planned: &Plan,
 ) -> Result<(), LookError> {
-    let mut pods = Pods::new(operator.api, parts, &found.pods);
+    let lost = observed.members.iter().filter(|(_, m)| m.process.lost).map(|(id, _)| *id).collect();
+    let mut pods = Pods::new(operator.api, parts, &found.pods, lost);
     let served = served(parts, found, observed);
     if !served.is_empty() {
         pods.note_served(&served).await.map_err(LookError::Record)?;

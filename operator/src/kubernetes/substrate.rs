@@ -4,7 +4,7 @@
 //! The StatefulSet runs the members below its number of replicas; the record in the ConfigMap says which of them may begin, and with
 //! which disk. Must not know: why. Read first: [`Pods`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -26,12 +26,15 @@ pub struct Pods<'a, A> {
     parts: &'a Parts,
     /// The pods as the plan saw them.
     seen: &'a BTreeMap<i32, Arc<Pod>>,
+    /// The members whose disks the plan saw to be lost: they do not vote any more.
+    lost: BTreeSet<i32>,
 }
 
 impl<'a, A: Api> Pods<'a, A> {
-    /// The substrate of the ensemble with these parts. `seen` are the pods that the steps were decided from.
-    pub fn new(api: &'a A, parts: &'a Parts, seen: &'a BTreeMap<i32, Arc<Pod>>) -> Self {
-        Self { api, parts, seen }
+    /// The substrate of the ensemble with these parts. `seen` are the pods that the steps were decided from,
+    /// `lost` the members without their disks.
+    pub fn new(api: &'a A, parts: &'a Parts, seen: &'a BTreeMap<i32, Arc<Pod>>, lost: BTreeSet<i32>) -> Self {
+        Self { api, parts, seen, lost }
     }
 
     /// Remembers that members serve, and with which volumes.
@@ -138,6 +141,11 @@ impl<A: Api> Substrate for Pods<'_, A> {
         let memory = config_map::memory(&self.config_map().await?)?;
         let known = memory.record.member(member).is_some();
         let lost = self.has_lost_its_disk(&memory, member).await?;
+        if lost && !self.lost.contains(&member) {
+            // It may vote still; the next look sees the loss (seed 115 of the model: lost while the ensemble was suspended).
+            let what = format!("start {}", names::pod(&self.parts.name, member));
+            return Err(ApiError::Conflict { what, message: "its disk was lost meanwhile".to_owned() }.into());
+        }
         if !known && let Some(pod) = self.pod(member).await? {
             // It may run with a disk that was retired; its successor reads the new record.
             self.end(&pod).await?;
