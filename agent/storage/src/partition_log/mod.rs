@@ -284,11 +284,8 @@ impl PartitionLog {
     /// As [`PartitionLog::read`].
     pub fn read_later(&self, from: Offset, to: Offset, bytes_max: usize) -> Result<Chunk<Piece>, LogError> {
         self.read_with(from, to, bytes_max, |segment, from, bytes_max, at_least_one| {
-            if let Some((later, end)) = segment.read_later(from, to, bytes_max)? {
-                return Ok(Some((later.len(), end, Piece::Later(later))));
-            }
-            let read = segment.read(from, to, bytes_max, at_least_one)?;
-            Ok(read.map(|(piece, end)| (piece.len(), end, piece.into())))
+            let read = segment.read_later(from, to, bytes_max, at_least_one)?;
+            Ok(read.map(|(piece, end)| (piece.len(), end, piece)))
         })
     }
 

@@ -9,7 +9,7 @@ use crc_fast::{CrcAlgorithm, Digest};
 use streamkeeper_base::batch::{self, BATCH_CRC_START, BatchHeader};
 use streamkeeper_base::limits::INDEX_INTERVAL_BYTES;
 use streamkeeper_base::piece::Later;
-use streamkeeper_base::{LeaderEpoch, Offset};
+use streamkeeper_base::{LeaderEpoch, Offset, Piece};
 
 use super::LogConfig;
 use super::index::{Entry, Index};
@@ -354,9 +354,42 @@ impl Segment {
         bytes_max: usize,
         at_least_one: bool,
     ) -> io::Result<Option<(Bytes, Offset)>> {
-        let Some((start, first)) = self.locate(from)? else {
-            return if from < self.end { Err(io::ErrorKind::InvalidData.into()) } else { Ok(None) };
-        };
+        let Some(at) = self.find(from)? else { return Ok(None) };
+        self.read_at(at, to, bytes_max, at_least_one)
+    }
+
+    /// As [`Segment::read`], but whole strides are promised by the index and read later; where none fits, what there is is read now.
+    pub(super) fn read_later(
+        &self,
+        from: Offset,
+        to: Offset,
+        bytes_max: usize,
+        at_least_one: bool,
+    ) -> io::Result<Option<(Piece, Offset)>> {
+        let Some(at) = self.find(from)? else { return Ok(None) };
+        if let Some((later, end)) = self.promise(at.0, to, bytes_max)? {
+            return Ok(Some((Piece::Later(later), end)));
+        }
+        let read = self.read_at(at, to, bytes_max, at_least_one)?;
+        Ok(read.map(|(bytes, end)| (bytes.into(), end)))
+    }
+
+    /// As [`Segment::locate`]; `Err(InvalidData)` if the segment should hold the offset and no batch with it reads back.
+    fn find(&self, from: Offset) -> io::Result<Option<(u64, BatchHeader)>> {
+        let found = self.locate(from)?;
+        if found.is_none() && from < self.end {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(found)
+    }
+
+    fn read_at(
+        &self,
+        (start, first): (u64, BatchHeader),
+        to: Offset,
+        bytes_max: usize,
+        at_least_one: bool,
+    ) -> io::Result<Option<(Bytes, Offset)>> {
         if first.base_offset >= to || (first.size > bytes_max && !at_least_one) {
             return Ok(None);
         }
@@ -373,18 +406,11 @@ impl Segment {
         Ok(Some((buffer.freeze(at + last.size), last.end())))
     }
 
-    /// As [`Segment::read`], but whole strides, promised by the index and read later; with the offset after them. `None` if no stride fits:
-    /// what there is has to be read.
-    pub(super) fn read_later(
-        &self,
-        from: Offset,
-        to: Offset,
-        bytes_max: usize,
-    ) -> io::Result<Option<(Later, Offset)>> {
+    /// The strides from the batch at `start` on that end at or below `to`, with the offset after them; `None` if none fits.
+    fn promise(&self, start: u64, to: Offset, bytes_max: usize) -> io::Result<Option<(Later, Offset)>> {
         if self.findings.has_doubt() {
             return Ok(None);
         }
-        let Some((start, _)) = self.locate(from)? else { return Ok(None) };
         let limit = start.saturating_add(bytes_max as u64);
         let at = |entry: &Entry| self.base.plus(i64::from(entry.end));
         let fits = |entry: &Entry| u64::from(entry.end_position) <= limit && at(entry) <= to;
