@@ -32,20 +32,25 @@ def wait_recovered(namespace, seconds=240):
     eventually("everything is whole again", seconds, lambda: recovered(namespace))
 
 
-@needs_machines
-def test_a_node_is_partitioned(quickstart, load, figures):
-    _, node = member_on(quickstart, "n2", "n3")
+def fault_of_a_node(namespace, load, begin, end):
+    """The node of a member has a fault for 20 s, and nothing is lost. `begin` and `end` are verbs of tests/kube."""
+    _, node = member_on(namespace, "n2", "n3")
     load.start(node=SAFE)
     load.phase("before", seconds=5)
-    kube("partition", node)
+    kube(begin, node)
     try:
-        load.phase("cut off", seconds=20)
+        load.phase("fault", seconds=20)
     finally:
-        kube("heal", node)
-    load.phase("healed")
-    wait_recovered(quickstart)
+        kube(end, node)
+    load.phase("after")
+    wait_recovered(namespace)
     assert load.finish()["failedCount"] == 0
-    assert load.silence("cut off") < 20
+
+
+@needs_machines
+def test_a_node_is_partitioned(quickstart, load, figures):
+    fault_of_a_node(quickstart, load, "partition", "heal")
+    assert load.silence("fault") < 20
     figures.extend(["a node partitioned: " + load.figures()[0], *load.figures()[1:]])
 
 
@@ -64,17 +69,7 @@ def test_two_nodes_do_not_hear_each_other(quickstart, load):
 @needs_machines
 def test_a_node_loses_its_power(quickstart, load, figures):
     """Its pods' volumes are bound to it: they come back with it."""
-    _, node = member_on(quickstart, "n2", "n3")
-    load.start(node=SAFE)
-    load.phase("before", seconds=5)
-    kube("stop", node)
-    try:
-        load.phase("stopped", seconds=20)
-    finally:
-        kube("start", node)
-    load.phase("back")
-    wait_recovered(quickstart)
-    assert load.finish()["failedCount"] == 0
+    fault_of_a_node(quickstart, load, "stop", "start")
     figures.extend(["a node without power: " + load.figures()[0], *load.figures()[1:]])
 
 

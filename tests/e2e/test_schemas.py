@@ -60,6 +60,11 @@ def test_a_strict_dry_run_accepts(resources, manifest):
         resources.kubectl(*STRICT, manifest)
 
 
+def short(value):
+    """What a parameter is called in the name of its test."""
+    return value["kind"] if isinstance(value, dict) and "kind" in value else str(value)[:24]
+
+
 @pytest.mark.parametrize(
     "manifest, path, value, words",
     [
@@ -81,7 +86,7 @@ def test_a_strict_dry_run_accepts(resources, manifest):
         (TOPIC, "topicName", "__consumer_offsets", "the agents keep this topic themselves"),
         (TOPIC, "ensembleRef", None, "spec.ensembleRef: Required value"),
     ],
-    ids=lambda value: value["kind"] if isinstance(value, dict) and "kind" in value else str(value)[:24],
+    ids=short,
 )
 def test_an_illegal_value_is_refused(resources, manifest, path, value, words):
     with pytest.raises(Refused) as refusal:
@@ -100,7 +105,7 @@ def test_an_illegal_value_is_refused(resources, manifest, path, value, words):
         (TOPIC, "topicName", "Others", "the topic's name in Kafka cannot be changed; make another Topic"),
         (TOPIC, "topicName", None, "the topic's name in Kafka cannot be changed; make another Topic"),
     ],
-    ids=lambda value: value["kind"] if isinstance(value, dict) and "kind" in value else str(value)[:24],
+    ids=short,
 )
 def test_an_illegal_change_is_refused(resources, manifest, path, value, words):
     with pytest.raises(Refused) as refusal:
