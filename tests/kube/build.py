@@ -4,6 +4,7 @@ Read first: `build`, `check_host`.
 """
 
 import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -28,9 +29,15 @@ HIERARCHIES = "cpu cpuacct cpuset memory devices freezer blkio pids systemd".spl
 PAUSE = "localhost/pause:1"
 
 
+@functools.cache
+def go():
+    """Go, brought if there is none that is new enough."""
+    return f"{run(HERE.parent / 'go').strip()}/go"
+
+
 def components():
     """The directory of the built programs that belong to the present sources."""
-    digest = hashlib.sha256(run("go", "version").encode())
+    digest = hashlib.sha256(run(go(), "version").encode())
     for file in sorted([*SOURCES.glob("*.go"), SOURCES / "go.mod", SOURCES / "go.sum", SOURCES / "pause/pause.c"]):
         digest.update(file.read_bytes())
     return CACHE / f"components-{digest.hexdigest()[:16]}"
@@ -65,7 +72,7 @@ def compile_into(done):
         work.mkdir()
         environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
         program = work / "all"
-        run("go", "build", "-trimpath", "-buildvcs=false", f"-ldflags=-s -w {flags}", "-o", program, ".", cwd=SOURCES, env=environment)
+        run(go(), "build", "-trimpath", "-buildvcs=false", f"-ldflags=-s -w {flags}", "-o", program, ".", cwd=SOURCES, env=environment)
         for component in COMPONENTS:
             (work / component).symlink_to(program.name)
         run("gcc", "-static", "-Os", "-s", "-o", work / "pause", SOURCES / "pause/pause.c")
@@ -95,8 +102,8 @@ def check_host():
         missing.append("it needs root")
     if absent := [program for program in PROGRAMS if not shutil.which(program)]:
         missing.append(f"programs {', '.join(absent)}: `kube deps` installs them")
-    if absent := [program for program in ("go", "gcc") if not shutil.which(program)]:
-        missing.append(f"compilers {', '.join(absent)}")
+    if not shutil.which("gcc"):
+        missing.append("a C compiler, gcc")
     if absent := [name for name in HIERARCHIES if not (CGROUPS / name / "cgroup.procs").exists()]:
         missing.append(f"cgroup v1 hierarchies {', '.join(absent)} under {CGROUPS}")
     if "\toverlay\n" not in Path("/proc/filesystems").read_text():

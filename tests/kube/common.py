@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# Where the packages of Go and of Debian's network tools put programs that a bare shell does not look for.
-os.environ["PATH"] += ":/usr/local/go/bin:/usr/sbin:/sbin"
+# Where Debian's network tools are, which a bare shell does not look for.
+os.environ["PATH"] += ":/usr/sbin:/sbin"
 _HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 CACHE = (Path(os.environ.get("STREAMKEEPER_CACHE") or _HOME / "streamkeeper") / "kube").absolute()
 CLUSTER = CACHE / "cluster"
