@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import images
 
@@ -37,6 +38,21 @@ def kube(*arguments, timeout=120):
     """A command of tests/kube: a fault of a machine, say."""
     assert OWN, "only a cluster of tests/kube can be hurt like this"
     subprocess.run([images.KUBE, *map(str, arguments)], check=True, timeout=timeout)
+
+
+def processes(verb, **environment):
+    """The processes of our program in the cluster's pods that have this verb and environment: all are seen from the host."""
+    assert OWN, "only processes of a cluster of tests/kube are seen from here"
+    wanted = {f"{name}={value}".encode() for name, value in environment.items()}
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if words[1:2] == [verb.encode()] and wanted <= set((process / "environ").read_bytes().split(b"\0")):
+                found.append(int(process.name))
+        except OSError:
+            continue  # It ended meanwhile.
+    return found
 
 
 def eventually(what, seconds, check):

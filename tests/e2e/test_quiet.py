@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from kubernetes import OWN, eventually
+from kubernetes import OWN, SYSTEM, eventually, kubectl
 from test_operator_down import operators
 
 # Ten minutes are the promise; each second of them looks the same.
 QUIET_SECONDS = int(os.environ.get("QUIET_SECONDS", "60"))
 TOPICS = 1000
+LOOKS = 200
 WRITTEN = "ensembles,topics,statefulsets,configmaps,services,poddisruptionbudgets,serviceaccounts,networkpolicies,persistentvolumeclaims,events"
 
 
@@ -36,6 +37,27 @@ def test_nothing_is_written_once_all_is_as_wanted(quickstart):
     after = versions(quickstart)
     written = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
     assert not written, written
+
+
+def test_a_look_at_what_is_as_wanted_is_cheap(quickstart, figures):
+    """An annotation that means nothing to it makes the operator look."""
+    quickstart.wait("topic/events", "condition=Ready")
+    (cpu, looks), began = spent(), time.monotonic()
+    for number in range(LOOKS):
+        quickstart.kubectl("annotate", "ensemble/main", "--overwrite", f"example.org/look={number}")
+    eventually("it has looked", 30, lambda: spent()[1] >= looks + LOOKS // 2)
+    took = time.monotonic() - began
+    cpu, looks = (after - before for after, before in zip(spent(), (cpu, looks)))
+    figures.append(f"a look that changes nothing: {1000 * cpu / looks:.2f} ms of CPU ({looks:.0f} looks in {took:.0f} s, all that the operator used)")
+    assert cpu / looks < 0.002
+
+
+def spent():
+    """Seconds of CPU that the operator has used, and how often it looked."""
+    (pod,) = kubectl(f"--namespace={SYSTEM}", "get", "pods", "-l", "app.kubernetes.io/component=operator", "-o", "name").split()
+    metrics = kubectl("get", "--raw", f"/api/v1/namespaces/{SYSTEM}/pods/{pod.rpartition('/')[2]}:8080/proxy/metrics").splitlines()
+    names = ("process_cpu_seconds_total ", 'controller_runtime_reconcile_time_seconds_count{controller="ensemble"} ')
+    return [next(float(line.removeprefix(name)) for line in metrics if line.startswith(name)) for name in names]
 
 
 @pytest.mark.skipif(not OWN, reason="the operator's memory is seen on the cluster of tests/kube only")
