@@ -40,9 +40,10 @@ struct Numbers {
     failures: BTreeMap<&'static str, u64>,
     events: BTreeMap<&'static str, u64>,
     queued: u64,
-    active: i64,
+    active: u64,
     leads: bool,
-    resources: usize,
+    resources: u64,
+    namespaces: BTreeMap<String, bool>,
 }
 
 /// What is counted.
@@ -65,7 +66,7 @@ impl Metrics {
     /// A look at an ensemble is over.
     pub fn ends(&self, ended: Ended, took: Duration) {
         let mut numbers = self.numbers();
-        numbers.active -= 1;
+        numbers.active = numbers.active.saturating_sub(1);
         *numbers.looks.entry(ended).or_default() += 1;
         let seconds = took.as_secs_f64();
         numbers.seconds += seconds;
@@ -101,7 +102,12 @@ impl Metrics {
 
     /// How many ensembles are looked after.
     pub fn resources(&self, count: usize) {
-        self.numbers().resources = count;
+        self.numbers().resources = u64::try_from(count).unwrap_or(u64::MAX);
+    }
+
+    /// The namespaces that are watched by name, and whether everything in each was listed.
+    pub fn namespaces<'a>(&self, namespaces: impl Iterator<Item = (&'a str, bool)>) {
+        self.numbers().namespaces = namespaces.map(|(name, known)| (name.to_owned(), known)).collect();
     }
 
     /// Everything in Prometheus' text format.
@@ -109,50 +115,65 @@ impl Metrics {
         let numbers = self.numbers();
         let mut text = String::new();
         reconciles(&numbers, &mut text);
-        let mut counter = |name: &str, help: &str, rows: Vec<(String, u64)>| {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
-            for (labels, value) in rows {
-                let _ = writeln!(text, "{name}{labels} {value}");
-            }
-        };
-        let writes = numbers
-            .writes
-            .iter()
-            .map(|((verb, kind), n)| (format!("{{verb=\"{verb}\",kind=\"{kind}\"}}"), *n));
-        counter("streamkeeper_api_writes_total", "Writes to the API server.", writes.collect());
-        let failures = numbers.failures.iter().map(|(reason, n)| (format!("{{reason=\"{reason}\"}}"), *n));
-        counter(
-            "streamkeeper_api_failures_total",
-            "Calls to the API server that failed.",
-            failures.collect(),
-        );
-        let events = numbers.events.iter().map(|(reason, n)| (format!("{{reason=\"{reason}\"}}"), *n));
-        counter("streamkeeper_events_total", "Events by reason.", events.collect());
-        counter(
-            "workqueue_adds_total",
-            "Changes that asked for a look.",
-            vec![("{name=\"ensemble\"}".to_owned(), numbers.queued)],
-        );
-        let mut gauge = |name: &str, help: &str, labels: &str, value: String| {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name}{labels} {value}");
-        };
-        let ensemble = "{controller=\"ensemble\"}";
-        gauge("controller_runtime_active_workers", "Looks that go on.", ensemble, numbers.active.to_string());
-        gauge(
-            "streamkeeper_ensembles",
-            "Ensembles that are looked after.",
-            "",
-            numbers.resources.to_string(),
-        );
-        gauge(
-            "leader_election_master_status",
-            "1 for the operator that acts.",
-            "{name=\"streamkeeper-operator\"}",
-            u8::from(numbers.leads).to_string(),
-        );
+        counters(&numbers, &mut text);
+        gauges(&numbers, &mut text);
         process(&mut text);
         text
     }
+}
+
+/// A metric with its rows of labels and values.
+fn metric(text: &mut String, kind: &str, (name, help): (&str, &str), rows: &[(String, u64)]) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (labels, value) in rows {
+        let _ = writeln!(text, "{name}{labels} {value}");
+    }
+}
+
+fn counters(numbers: &Numbers, text: &mut String) {
+    let writes =
+        numbers.writes.iter().map(|((verb, kind), n)| (format!("{{verb=\"{verb}\",kind=\"{kind}\"}}"), *n));
+    let by_reason = |counts: &BTreeMap<&'static str, u64>| -> Vec<(String, u64)> {
+        counts.iter().map(|(reason, n)| (format!("{{reason=\"{reason}\"}}"), *n)).collect()
+    };
+    let mut counter = |name, help, rows: &[(String, u64)]| metric(text, "counter", (name, help), rows);
+    counter("streamkeeper_api_writes_total", "Writes to the API server.", &writes.collect::<Vec<_>>());
+    counter(
+        "streamkeeper_api_failures_total",
+        "Calls to the API server that failed.",
+        &by_reason(&numbers.failures),
+    );
+    counter("streamkeeper_events_total", "Events by reason.", &by_reason(&numbers.events));
+    counter(
+        "workqueue_adds_total",
+        "Changes that asked for a look.",
+        &[("{name=\"ensemble\"}".to_owned(), numbers.queued)],
+    );
+}
+
+fn gauges(numbers: &Numbers, text: &mut String) {
+    let mut gauge = |name, help, rows: &[(String, u64)]| metric(text, "gauge", (name, help), rows);
+    let one = |labels: &str, value: u64| [(labels.to_owned(), value)];
+    gauge(
+        "controller_runtime_active_workers",
+        "Looks that go on.",
+        &one("{controller=\"ensemble\"}", numbers.active),
+    );
+    gauge("streamkeeper_ensembles", "Ensembles that are looked after.", &one("", numbers.resources));
+    let namespaces = numbers
+        .namespaces
+        .iter()
+        .map(|(namespace, known)| (format!("{{namespace=\"{namespace}\"}}"), u64::from(*known)));
+    gauge(
+        "streamkeeper_namespace_watched",
+        "1 if a namespace of watchNamespaces can be listed; 0 if it is gone or rights are missing.",
+        &namespaces.collect::<Vec<_>>(),
+    );
+    gauge(
+        "leader_election_master_status",
+        "1 for the operator that acts.",
+        &one("{name=\"streamkeeper-operator\"}", u64::from(numbers.leads)),
+    );
 }
 
 fn reconciles(numbers: &Numbers, text: &mut String) {
@@ -216,6 +237,7 @@ mod tests {
         metrics.begins();
         metrics.ends(Ended::Error, Duration::from_secs(3));
         metrics.write("apply", "ConfigMap");
+        metrics.namespaces([("a", true), ("b", false)].into_iter());
         let text = metrics.text();
         for line in [
             "controller_runtime_reconcile_total{controller=\"ensemble\",result=\"success\"} 1",
@@ -224,6 +246,8 @@ mod tests {
             "controller_runtime_reconcile_time_seconds_bucket{controller=\"ensemble\",le=\"+Inf\"} 2",
             "streamkeeper_api_writes_total{verb=\"apply\",kind=\"ConfigMap\"} 1",
             "controller_runtime_active_workers{controller=\"ensemble\"} 0",
+            "streamkeeper_namespace_watched{namespace=\"a\"} 1",
+            "streamkeeper_namespace_watched{namespace=\"b\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }

@@ -15,6 +15,7 @@ pub mod client;
 pub mod differs;
 pub mod events;
 pub mod facts;
+pub mod filling;
 pub mod http;
 pub mod lease;
 pub mod metrics;

@@ -3,7 +3,7 @@
 //! Everything runs on one thread. A look at an ensemble is asked for by any change of what belongs to it, and by time. Must not know:
 //! what a look does. Read first: [`run`].
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -24,6 +24,7 @@ use super::api::Object;
 use super::cache::{Cache, Caches, Feed, instance};
 use super::client::Server;
 use super::events::Events;
+use super::filling::Filling;
 use super::lease::{Leadership, campaign, release};
 use super::metrics::{Ended, Metrics};
 use super::read::Key;
@@ -38,6 +39,10 @@ const PAUSE_MIN: Duration = Duration::from_millis(200);
 const FAILED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// How often it is looked whether the lease is held.
 const IDLE: Duration = Duration::from_millis(500);
+
+/// What a namespace that cannot be listed needs.
+const UNKNOWN: &str = "give the operator its Role there, or take the namespace out of watchNamespaces (--namespace); \
+     apply the definitions if they are missing";
 
 /// What the verb is told.
 #[derive(Clone, Debug)]
@@ -76,8 +81,8 @@ struct Shared {
     events: Events,
     /// Who is looked after, with what asks for a look.
     asked: RefCell<BTreeMap<Key, Rc<Notify>>>,
-    /// Watches that have not listed what there is yet.
-    filling: Cell<usize>,
+    /// What was listed so far.
+    filling: RefCell<Filling>,
 }
 
 /// Runs until `stop` is over. Needs a `LocalSet`.
@@ -100,7 +105,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
         metrics: Rc::clone(&metrics),
         events: Events::new(&options.instance),
         asked: RefCell::default(),
-        filling: Cell::new(0),
+        filling: RefCell::default(),
         options,
     });
     spawn_local(http::serve(http, Rc::clone(&shared) as Rc<dyn http::Answers>));
@@ -119,12 +124,13 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
 
 impl http::Answers for Shared {
     fn is_ready(&self) -> bool {
-        self.filling.get() == 0
+        self.filling.borrow().is_ready()
     }
 
     fn metrics(&self) -> String {
         self.metrics.leads(self.leadership.token().is_some());
         self.metrics.resources(self.asked.borrow().len());
+        self.metrics.namespaces(self.filling.borrow().namespaces());
         self.metrics.text()
     }
 }
@@ -197,14 +203,14 @@ fn watch<K: Object>(
             Some(namespace) => kube::Api::namespaced(client.clone(), namespace),
             None => kube::Api::all(client.clone()),
         };
-        let feed = Feed::new(Rc::clone(cache), namespace);
-        shared.filling.set(shared.filling.get() + 1);
-        spawn_local(follow(api, config.clone(), feed, Rc::clone(shared), ensemble));
+        shared.filling.borrow_mut().begins(&namespace);
+        let feed = Feed::new(Rc::clone(cache), namespace.clone());
+        spawn_local(follow((api, namespace), config.clone(), feed, Rc::clone(shared), ensemble));
     }
 }
 
 async fn follow<K: Object>(
-    api: kube::Api<K>,
+    (api, scope): (kube::Api<K>, Option<String>),
     config: watcher::Config,
     mut feed: Feed<K>,
     shared: Rc<Shared>,
@@ -216,13 +222,17 @@ async fn follow<K: Object>(
         let event = match event {
             Ok(event) => event,
             Err(error) => {
-                tracing::warn!(kind = %K::kind(&()), %error, "the watch is begun anew");
+                let namespace = scope.as_deref().unwrap_or("all");
+                tracing::warn!(kind = %K::kind(&()), namespace, %error, "the watch is begun anew");
+                if is_refused(&error) && shared.filling.borrow_mut().failed(&scope) {
+                    tracing::error!(namespace, "nothing is looked after here: {UNKNOWN}");
+                }
                 continue;
             }
         };
         if matches!(event, watcher::Event::InitDone) && !filled {
             filled = true;
-            shared.filling.set(shared.filling.get() - 1);
+            shared.filling.borrow_mut().filled(&scope);
         }
         for object in feed.take(event) {
             let namespace = Resource::meta(object.as_ref()).namespace.clone().unwrap_or_default();
@@ -233,7 +243,17 @@ async fn follow<K: Object>(
     }
 }
 
+/// The server answers, and will say the same again until somebody does something.
+fn is_refused(error: &watcher::Error) -> bool {
+    let watcher::Error::InitialListFailed(kube::Error::Api(status)) = error else { return false };
+    (400..500).contains(&status.code)
+}
+
 impl Shared {
+    fn knows(&self, key: &Key) -> bool {
+        self.filling.borrow().is_known(&key.namespace)
+    }
+
     /// Asks for a look; the first time, somebody begins to look.
     fn ask(self: &Rc<Self>, key: Key) {
         self.metrics.queued();
@@ -253,7 +273,7 @@ async fn look_after(shared: Rc<Shared>, key: Key, notify: Rc<Notify>) {
     let mut kept = Kept::new(Clients::new(&BTreeMap::new(), 0));
     let mut failures: u32 = 0;
     loop {
-        let Some(token) = shared.leadership.token().filter(|_| shared.filling.get() == 0) else {
+        let Some(token) = shared.leadership.token().filter(|_| shared.knows(&key)) else {
             tokio::time::sleep(IDLE).await;
             continue;
         };
