@@ -56,6 +56,7 @@ impl Look {
             Process {
                 kept: true,
                 runs: told.is_some(),
+                ending: false,
                 outdated: told.is_some_and(|told| told.revision != wanted),
                 lost: false,
                 leaving,

@@ -67,6 +67,7 @@ impl Processes {
             let process = Process {
                 kept: true,
                 runs: kept.is_some(),
+                ending: false,
                 outdated: kept.is_some_and(|kept| kept.revision != wanted),
                 lost: kept.is_none() && has_lost_its_disk(directory, member),
                 leaving: member.leaving,

@@ -23,6 +23,7 @@ pub fn processes(found: &Found, memory: &Memory, revision: &str) -> BTreeMap<i32
             // A pod that ends is a member that still runs, so that the next one is stopped only after it. A pod without its disk waits
             // and does nothing.
             runs: !lost && (member.id < replicas || pod.is_some()),
+            ending: pod.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some()),
             outdated: pod.is_some_and(|pod| revision_of(pod) != Some(revision)),
             lost,
             leaving: member.leaving,
@@ -70,10 +71,11 @@ pub fn is_ready(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none() && conditions.is_some_and(ready)
 }
 
-/// No member is restarted before the kubelets hear all others: agents hear each other seconds earlier, and to Kubernetes (Services,
-/// PodDisruptionBudgets, those who look) two members would be down at once.
-pub fn hold_restarts(observed: &mut Observed, found: &Found) {
-    let is_unready = |id: &i32| found.pods.get(id).is_none_or(|pod| !is_ready(pod));
+/// No member is restarted before the kubelets hear all others that are wanted: agents hear each other seconds earlier, and to Kubernetes
+/// (Services, PodDisruptionBudgets, those who look) two members would be down at once. Those above `replicas` leave after the restarts,
+/// and may never have found a node to run on.
+pub fn hold_restarts(observed: &mut Observed, found: &Found, replicas: i32) {
+    let is_unready = |id: &i32| *id < replicas && found.pods.get(id).is_none_or(|pod| !is_ready(pod));
     let unready: Vec<i32> = observed.staying().map(|(id, _)| id).filter(is_unready).collect();
     for (id, member) in &mut observed.members {
         let Some(restart) = &mut member.restart else { continue };
@@ -167,9 +169,15 @@ mod tests {
             let restart = Some(Restart::default());
             observed.members.insert(id, ObservedMember { process, restart, ..ObservedMember::default() });
         }
-        hold_restarts(&mut observed, &found);
+        hold_restarts(&mut observed, &found, 3);
         let blockers = |id: i32| observed.members[&id].restart.clone().unwrap_or_default().blockers;
         assert_eq!(blockers(2)[0].message, "the pod of member 1 is not ready");
         assert!(blockers(1).is_empty(), "the one that is not ready may be restarted");
+        // It waited for a pod that nobody wants any more, and that one's departure waited for the restart.
+        for member in observed.members.values_mut() {
+            member.restart = Some(Restart::default());
+        }
+        hold_restarts(&mut observed, &found, 1);
+        assert!(observed.members.values().all(|m| m.restart == Some(Restart::default())));
     }
 }

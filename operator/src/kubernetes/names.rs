@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 /// The field manager of every write, and the value of `app.kubernetes.io/managed-by`.
 pub const MANAGER: &str = "streamkeeper";
 /// The value of `app.kubernetes.io/name`.
@@ -71,6 +73,12 @@ pub fn member_of_pod(ensemble: &str, pod: &str) -> Option<i32> {
     ordinal(pod.strip_prefix(ensemble)?.strip_prefix('-')?)
 }
 
+/// Whether a pod is the ensemble's, and not one of somebody else that is only called so: its StatefulSet made it.
+pub fn is_pod_of(ensemble: &str, pod: &ObjectMeta) -> bool {
+    let mut owners = pod.owner_references.iter().flatten();
+    owners.any(|o| o.controller == Some(true) && o.kind == "StatefulSet" && o.name == ensemble)
+}
+
 /// The member that a volume belongs to.
 pub fn member_of_claim(ensemble: &str, claim: &str) -> Option<i32> {
     member_of_pod(ensemble, claim.strip_prefix("data-")?)
@@ -109,6 +117,8 @@ pub fn domain(ensemble: &str, namespace: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -119,5 +129,20 @@ mod tests {
             assert_eq!(member_of_pod("main", other), None, "{other}");
         }
         assert_eq!(member_of_claim("main", "main-0"), None);
+    }
+
+    /// `kubectl run main-0` was there before the ensemble, which once ended it.
+    #[test]
+    fn a_pod_is_the_ensembles_if_its_stateful_set_made_it() {
+        let made_by = |kind: &str, name: &str, controller| {
+            let owner = json!({"apiVersion": "v1", "kind": kind, "name": name, "uid": "u", "controller": controller});
+            serde_json::from_value(json!({"ownerReferences": [owner]})).expect("metadata")
+        };
+        assert!(is_pod_of("main", &made_by("StatefulSet", "main", true)));
+        for other in [made_by("StatefulSet", "other", true), made_by("ReplicaSet", "main", true)] {
+            assert!(!is_pod_of("main", &other));
+        }
+        assert!(!is_pod_of("main", &made_by("StatefulSet", "main", false)));
+        assert!(!is_pod_of("main", &ObjectMeta::default()));
     }
 }

@@ -80,7 +80,8 @@ pub async fn read<A: Api>(api: &A, key: &Key) -> Result<Found, ApiError> {
     found.config_map = named(&maps, &names::agents(&key.name));
     found.stateful_set = named(&sets, &key.name);
     let member = |pod: Arc<Pod>| Some((names::member_of_pod(&key.name, pod.metadata.name.as_deref()?)?, pod));
-    found.pods = pods.into_iter().filter_map(member).collect();
+    let ours = pods.into_iter().filter(|pod| names::is_pod_of(&key.name, &pod.metadata));
+    found.pods = ours.filter_map(member).collect();
     found.claims = by_member(key, claims);
     found.take(Kind::ConfigMap, &maps);
     found.take(Kind::StatefulSet, &sets);

@@ -285,7 +285,7 @@ async fn look_at_members<A: Api, G: Agents>(
         // An agent that the kubelet hears is not dead because the operator does not hear it.
         member.answers |= found.pods.get(id).is_some_and(|pod| facts::is_ready(pod));
     }
-    facts::hold_restarts(&mut observed, found);
+    facts::hold_restarts(&mut observed, found, parts.spec.replicas);
     observed
 }
 

@@ -70,6 +70,7 @@ impl<'a, A: Api> Pods<'a, A> {
         set.ok_or_else(|| format!("StatefulSet {name} is gone").into())
     }
 
+    /// The member's pod. One of somebody else that has its name is not touched: the StatefulSet has none until that is gone.
     async fn pod(&self, member: i32) -> Result<Option<Pod>, SubstrateError> {
         let name = names::pod(&self.parts.name, member);
         if is_planted(Plant::CachedPod) {
@@ -77,7 +78,13 @@ impl<'a, A: Api> Pods<'a, A> {
             let cached = pods.iter().find(|pod| pod.metadata.name.as_deref() == Some(&name));
             return Ok(cached.map(|pod| pod.as_ref().clone()));
         }
-        Ok(self.api.get::<Pod>(&self.parts.namespace, &name).await?)
+        let pod = self.api.get::<Pod>(&self.parts.namespace, &name).await?;
+        let Some(pod) = pod else { return Ok(None) };
+        if !names::is_pod_of(&self.parts.name, &pod.metadata) {
+            let why = "is there and does not belong to this ensemble; delete it, or give the ensemble another name";
+            return Err(format!("Pod {name} {why}").into());
+        }
+        Ok(Some(pod))
     }
 
     async fn put<K: kube::Resource>(&self, wanted: &Wanted, read: &K) -> Result<(), SubstrateError> {

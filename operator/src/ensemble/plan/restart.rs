@@ -7,11 +7,12 @@ use crate::ensemble::observed::{Observed, ObservedMember};
 use crate::plant::{Plant, is_planted};
 
 /// The next member to restart; members that leave are left as they are. A member that is on its way down (it gave its leads away)
-/// goes first: two half-done restarts would be two disruptions. Then one that does not serve: it may be for its configuration.
+/// goes first: two half-done restarts would be two disruptions. Then one that does not serve: it may be for its configuration. One that
+/// ends is restarted already; on a node that is gone it ends only with a hand's help, and holds up nothing but other restarts.
 pub(super) fn one(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Next {
     let agent = |m: &ObservedMember| m.agent.clone().unwrap_or_default();
     let staying = |id: i32| id < desired.ensemble.replicas;
-    let outdated = observed.staying().filter(|(id, m)| staying(*id) && m.process.outdated);
+    let outdated = observed.staying().filter(|(id, m)| staying(*id) && m.process.outdated && !m.process.ending);
     let next = outdated.min_by_key(|(id, m)| (!agent(m).resting, m.ready, agent(m).leader, *id));
     let Some((id, next)) = next else { return Next::Go };
     let verdict = next.restart.clone().unwrap_or_default();

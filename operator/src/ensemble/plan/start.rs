@@ -46,9 +46,10 @@ pub(super) fn missing(desired: &Desired, observed: &Observed, plan: &mut Plan) -
 }
 
 /// Members that do not serve: a member that runs with an old configuration and does not even answer is started anew first, because the
-/// configuration may be what it dies of; for the others one waits. Without a quorum leader nothing else can be done.
+/// configuration may be what it dies of; for the others one waits, and for one that ends already. Without a quorum leader nothing else
+/// can be done.
 pub(super) fn serving(_: &Desired, observed: &Observed, plan: &mut Plan) -> Next {
-    let broken = observed.staying().find(|(_, m)| m.process.outdated && !m.answers);
+    let broken = observed.staying().find(|(_, m)| m.process.outdated && !m.process.ending && !m.answers);
     if let Some((id, _)) = broken {
         plan.step(Step::Restart(id), Why::ConfigChanged);
         return Next::Stop;

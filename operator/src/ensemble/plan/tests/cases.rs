@@ -361,3 +361,17 @@ fn suspension_stops_one_after_the_other_the_highest_first_and_pause_does_nothing
     assert!(plan(&wanted, &observed).is_converged());
     assert!(plan(&desired("{replicas: 9, paused: true}"), &healthy(3)).is_converged());
 }
+
+/// The node of member 2 is gone, and its pod is told to end for ever: restarting it was all that was planned, again and again.
+#[test]
+fn a_member_that_ends_already_is_waited_for_and_holds_up_nothing_else() {
+    let mut observed = healthy(4);
+    observed.rebalance.auto = false;
+    let gone = observed.members.get_mut(&2).expect("member 2");
+    (gone.process.ending, gone.process.outdated, gone.answers, gone.ready) = (true, true, false, false);
+    let planned = plan(&desired("{replicas: 4}"), &observed);
+    assert_eq!(waits(&planned), ["members 2: 3 of 4 members serve"]);
+    assert_eq!(steps(&planned).len(), 1, "the policy is brought: {planned:?}");
+    let planned = plan(&desired("{replicas: 3}"), &observed);
+    assert_eq!(steps(&planned), [(Step::Cordon(3), Why::ScaleIn)]);
+}

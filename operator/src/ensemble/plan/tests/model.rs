@@ -89,6 +89,7 @@ impl Model {
         let process = Process {
             kept: true,
             runs: m.runs,
+            ending: false,
             outdated: m.runs && m.revision != self.revision,
             lost: false,
             leaving: m.leaving,
