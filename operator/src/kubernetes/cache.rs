@@ -66,6 +66,14 @@ pub fn instance<K: Object>(object: &K) -> Option<&str> {
     object.meta().labels.as_ref()?.get(names::INSTANCE).map(String::as_str)
 }
 
+/// The object is the operator's and belongs to the ensemble. Others label theirs with a name that is an ensemble's as well: Helm does so
+/// with everything of a release.
+pub fn is_of<K: Object>(object: &K, ensemble: &str) -> bool {
+    let labels = object.meta().labels.as_ref();
+    let managed = labels.and_then(|labels| labels.get(names::MANAGED_BY));
+    managed.is_some_and(|manager| manager == names::MANAGER) && instance(object) == Some(ensemble)
+}
+
 fn place<K: Object>(object: &K) -> (String, String) {
     let meta = object.meta();
     (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())

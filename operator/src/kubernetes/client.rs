@@ -85,7 +85,7 @@ impl Api for Server {
         // Without a version the list is of now.
         let parameters = match which {
             Which::All => ListParams::default(),
-            Which::Of(ensemble) => ListParams::default().labels(&format!("{}={ensemble}", names::INSTANCE)),
+            Which::Of(ensemble) => ListParams::default().labels(&names::owned_text(ensemble)),
         };
         let objects = self.objects::<K>(namespace);
         let list = self.call(format!("list {}", K::kind(&())), objects.list(&parameters)).await?;

@@ -12,6 +12,8 @@ pub const MANAGER: &str = "streamkeeper";
 pub const APP: &str = "streamkeeper";
 /// The label with the ensemble's name.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// The label of everything that is the operator's.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The label with the role of a pod.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// The annotation with a digest of what was applied, so that a field that is not applied any more is noticed.
@@ -99,7 +101,7 @@ pub fn selector(ensemble: &str) -> BTreeMap<String, String> {
 /// The labels of every object of an ensemble.
 pub fn labels(ensemble: &str) -> BTreeMap<String, String> {
     let mut labels = selector(ensemble);
-    labels.insert("app.kubernetes.io/managed-by".to_owned(), MANAGER.to_owned());
+    labels.insert(MANAGED_BY.to_owned(), MANAGER.to_owned());
     labels
 }
 
@@ -108,6 +110,11 @@ pub fn selector_text(ensemble: &str) -> String {
     let labels: Vec<String> =
         selector(ensemble).iter().map(|(key, value)| format!("{key}={value}")).collect();
     labels.join(",")
+}
+
+/// What finds all objects of an ensemble, as `kubectl -l` writes it.
+pub fn owned_text(ensemble: &str) -> String {
+    format!("{INSTANCE}={ensemble},{MANAGED_BY}={MANAGER}")
 }
 
 /// The domain of the agents' host names.

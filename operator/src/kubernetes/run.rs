@@ -167,7 +167,7 @@ impl Kinds {
 
     fn watch(&self, client: &Client, shared: &Rc<Shared>) {
         let all = watcher::Config::default();
-        let ours = all.clone().labels(&format!("app.kubernetes.io/managed-by={}", names::MANAGER));
+        let ours = all.clone().labels(&format!("{}={}", names::MANAGED_BY, names::MANAGER));
         let named = |ensemble: &Ensemble| ensemble.metadata.name.clone();
         watch(client, shared, &self.ensembles, &all, named);
         watch(client, shared, &self.topics, &all, |topic: &Topic| Some(topic.spec.ensemble_ref.name.clone()));

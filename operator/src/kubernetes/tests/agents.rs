@@ -12,12 +12,10 @@ use tonic::Code;
 
 use super::answers;
 use super::client::Life;
-use super::controllers::text;
 use super::ensemble::{Partition, Topic};
 use super::laws;
 use super::world::{Shared, World};
 use crate::agents::{AgentError, Agents};
-use crate::kubernetes::record::Record;
 
 /// The agents for one process of an operator.
 pub(super) struct ModelAgents {
@@ -25,6 +23,8 @@ pub(super) struct ModelAgents {
     pub(super) world: Shared,
     /// The process.
     pub(super) life: Rc<Life>,
+    /// The ensemble.
+    of: &'static str,
     addresses: BTreeMap<i32, String>,
     token: i64,
 }
@@ -34,9 +34,9 @@ fn refused(what: &'static str, message: &str) -> AgentError {
 }
 
 impl ModelAgents {
-    /// Agents that are not known yet.
-    pub(super) fn new(world: &Shared, life: &Rc<Life>) -> Self {
-        Self { world: Rc::clone(world), life: Rc::clone(life), addresses: BTreeMap::new(), token: 0 }
+    /// Agents of the ensemble `of` that are not known yet.
+    pub(super) fn new(world: &Shared, life: &Rc<Life>, of: &'static str) -> Self {
+        Self { world: Rc::clone(world), life: Rc::clone(life), of, addresses: BTreeMap::new(), token: 0 }
     }
 
     async fn pass(&self) {
@@ -46,12 +46,13 @@ impl ModelAgents {
 
     /// The member that runs at the address of `member`.
     fn at(&self, world: &World, member: i32) -> Option<i32> {
+        let of = self.of;
         let address = self.addresses.get(&member)?;
         if world.is_cut() {
             return None;
         }
         let ip = address.split(':').next()?;
-        world.ensemble.processes.iter().find(|(_, process)| process.ip == ip).map(|(id, _)| *id)
+        world.ensembles[of].processes.iter().find(|(_, process)| process.ip == ip).map(|(id, _)| *id)
     }
 
     /// A question that any agent passes on to the quorum leader.
@@ -60,13 +61,14 @@ impl ModelAgents {
         what: &'static str,
         answer: impl FnOnce(&mut World) -> Result<T, AgentError>,
     ) -> Result<T, AgentError> {
+        let of = self.of;
         self.pass().await;
         let mut world = self.world.borrow_mut();
         let reached = self.addresses.keys().any(|id| {
             let there = self.at(&world, *id);
-            there.is_some_and(|id| world.ensemble.processes[&id].incarnation.is_some())
+            there.is_some_and(|id| world.ensembles[of].processes[&id].incarnation.is_some())
         });
-        if !reached || !world.ensemble.leads() {
+        if !reached || !world.ensembles[of].leads() {
             return Err(AgentError::new(what, Code::Unavailable, "nobody leads the quorum"));
         }
         answer(&mut world)
@@ -82,22 +84,22 @@ impl ModelAgents {
         if end == Some(true) {
             self.life.end().await;
         }
-        let (token, who) = (self.token, self.life.who);
+        let (token, who, of) = (self.token, self.life.who, self.of);
         let result = self.ask(what, |world| {
-            if token < world.ensemble.token {
+            if token < world.ensembles[of].token {
                 return Err(refused(what, "another operator acts"));
             }
             if world.strikes(|o| o.unavailable, 25) {
                 return Err(AgentError::new(what, Code::Unavailable, "no answer, and nothing done"));
             }
-            world.ensemble.token = token;
+            world.ensembles[of].token = token;
             let result = effect(world);
             world.tell(format!(
-                "operator {who}: agents {what} {}",
+                "operator {who}: agents of {of} {what} {}",
                 if result.is_ok() { "done" } else { "refused" }
             ));
             world.writes += 1;
-            world.ensemble.lead();
+            world.ensembles[of].lead();
             result
         });
         let result = result.await;
@@ -117,8 +119,9 @@ impl ModelAgents {
         member: i32,
         effect: impl FnOnce(&mut super::ensemble::Member),
     ) -> Result<(), AgentError> {
+        let of = self.of;
         self.change(what, |world| {
-            let member = world.ensemble.members.get_mut(&member);
+            let member = world.ensembles[of].members.get_mut(&member);
             member.map(effect).ok_or_else(|| AgentError::new(what, Code::NotFound, "no such member"))
         })
         .await
@@ -135,22 +138,24 @@ impl Agents for ModelAgents {
     }
 
     async fn is_ready(&self, member: i32) -> Option<bool> {
+        let of = self.of;
         self.pass().await;
         let world = self.world.borrow();
         let id = self.at(&world, member)?;
-        Some(world.ensemble.is_ready(id))
+        Some(world.ensembles[of].is_ready(id))
     }
 
     async fn describe(&self) -> Result<proto::DescribeResponse, AgentError> {
-        self.ask("describe", |world| Ok(answers::describe(&world.ensemble))).await
+        let of = self.of;
+        self.ask("describe", |world| Ok(answers::describe(&world.ensembles[of]))).await
     }
 
     async fn check_restart(&self, member: i32) -> Result<proto::CheckRestartResponse, AgentError> {
-        let who = self.life.who;
+        let (who, of) = (self.life.who, self.of);
         self.ask("check restart", |world| {
-            let answer = answers::check_restart(&world.ensemble, member);
+            let answer = answers::check_restart(&world.ensembles[of], member);
             if answer.safe {
-                laws::proved(world, who, member);
+                laws::proved(world, (who, of), member);
             }
             Ok(answer)
         })
@@ -158,18 +163,21 @@ impl Agents for ModelAgents {
     }
 
     async fn check_remove(&self, members: &[i32]) -> Result<proto::CheckRemoveResponse, AgentError> {
-        self.ask("check remove", |world| Ok(answers::check_remove(&world.ensemble, members))).await
+        let of = self.of;
+        self.ask("check remove", |world| Ok(answers::check_remove(&world.ensembles[of], members))).await
     }
 
     async fn rebalance(&self) -> Result<proto::Progress, AgentError> {
-        self.ask("rebalance", |world| Ok(answers::progress(&world.ensemble))).await
+        let of = self.of;
+        self.ask("rebalance", |world| Ok(answers::progress(&world.ensembles[of]))).await
     }
 
     async fn topics(&self, member: i32) -> Result<Vec<proto::Topic>, AgentError> {
+        let of = self.of;
         self.pass().await;
         let world = self.world.borrow();
         match self.at(&world, member) {
-            Some(id) if world.ensemble.is_ready(id) => Ok(answers::topics(&world.ensemble)),
+            Some(id) if world.ensembles[of].is_ready(id) => Ok(answers::topics(&world.ensembles[of])),
             Some(_) | None => Err(AgentError::new("list topics", Code::Unavailable, "no answer")),
         }
     }
@@ -178,17 +186,20 @@ impl Agents for ModelAgents {
         &self,
         request: proto::ApplyTopicRequest,
     ) -> Result<proto::ApplyTopicResponse, AgentError> {
-        self.change("apply topic", |world| apply_topic(world, &request)).await
+        let of = self.of;
+        self.change("apply topic", |world| apply_topic(world, of, &request)).await
     }
 
     async fn delete_topic(&self, name: &str) -> Result<bool, AgentError> {
+        let of = self.of;
         let name = name.to_owned();
-        self.change("delete topic", |world| Ok(world.ensemble.topics.remove(&name).is_some())).await
+        self.change("delete topic", |world| Ok(world.ensembles[of].topics.remove(&name).is_some())).await
     }
 
     async fn hand_over(&self, member: i32) -> Result<bool, AgentError> {
+        let of = self.of;
         self.change("hand over", |world| {
-            let ensemble = &mut world.ensemble;
+            let ensemble = &mut world.ensembles[of];
             let Some(known) = ensemble.members.get_mut(&member) else {
                 return Err(AgentError::new("hand over", Code::NotFound, "no such member"));
             };
@@ -211,9 +222,10 @@ impl Agents for ModelAgents {
     }
 
     async fn drain(&self, member: i32) -> Result<(), AgentError> {
+        let of = self.of;
         self.change("drain", |world| {
-            world.ensemble.draining.insert(member);
-            let known = world.ensemble.members.get_mut(&member);
+            world.ensembles[of].draining.insert(member);
+            let known = world.ensembles[of].members.get_mut(&member);
             known
                 .map(|m| m.cordoned = true)
                 .ok_or_else(|| AgentError::new("drain", Code::NotFound, "no such member"))
@@ -222,26 +234,28 @@ impl Agents for ModelAgents {
     }
 
     async fn promote(&self, member: i32) -> Result<(), AgentError> {
+        let of = self.of;
         self.change("promote", |world| {
-            if !world.ensemble.is_synced(member) {
+            if !world.ensembles[of].is_synced(member) {
                 return Err(refused("promote", "it does not have the history"));
             }
-            let incarnation = world.ensemble.members.get(&member).map_or(0, |m| m.incarnation);
-            if world.ensemble.removed.contains(&incarnation) {
+            let incarnation = world.ensembles[of].members.get(&member).map_or(0, |m| m.incarnation);
+            if world.ensembles[of].removed.contains(&incarnation) {
                 laws::violated(
                     world,
                     format!("O5: member {member} votes with a disk that was removed for good"),
                 );
             }
-            world.ensemble.members.entry(member).and_modify(|m| m.votes = true);
+            world.ensembles[of].members.entry(member).and_modify(|m| m.votes = true);
             Ok(())
         })
         .await
     }
 
     async fn demote(&self, member: i32) -> Result<(), AgentError> {
+        let of = self.of;
         self.change("demote", |world| {
-            let ensemble = &mut world.ensemble;
+            let ensemble = &mut world.ensembles[of];
             if ensemble.voters() == [member] {
                 return Err(refused("demote", "it is the only voter"));
             }
@@ -260,12 +274,14 @@ impl Agents for ModelAgents {
     }
 
     async fn remove(&self, member: i32) -> Result<(), AgentError> {
-        self.change("remove", |world| remove(world, member)).await
+        let of = self.of;
+        self.change("remove", |world| remove(world, of, member)).await
     }
 
     async fn configure_rebalance(&self, auto: bool, max_bytes_per_second: i64) -> Result<(), AgentError> {
+        let of = self.of;
         self.change("configure rebalance", |world| {
-            (world.ensemble.auto, world.ensemble.bytes_per_second) = (auto, max_bytes_per_second);
+            (world.ensembles[of].auto, world.ensembles[of].bytes_per_second) = (auto, max_bytes_per_second);
             Ok(())
         })
         .await
@@ -273,24 +289,21 @@ impl Agents for ModelAgents {
 }
 
 /// A member leaves for good: empty, without a vote, and after that was noted durably (O4, O5).
-fn remove(world: &mut World, member: i32) -> Result<(), AgentError> {
-    let Some(known) = world.ensemble.members.get(&member).cloned() else { return Ok(()) };
-    if known.votes || world.ensemble.held(member) > 0 {
+fn remove(world: &mut World, of: &str, member: i32) -> Result<(), AgentError> {
+    let Some(known) = world.ensembles[of].members.get(&member).cloned() else { return Ok(()) };
+    if known.votes || world.ensembles[of].held(member) > 0 {
         return Err(refused("remove", "it votes or holds replicas"));
     }
-    let map = world.store.get(&World::record_name());
-    let record = map.map(|map| text(&map["data"]["members.yaml"])).unwrap_or_default();
-    let stays = serde_json::from_str::<Record>(&record)
-        .is_ok_and(|record| record.member(member).is_some_and(|m| !m.leaving));
-    if stays && !world.ensemble.removed.contains(&known.incarnation) {
+    let stays = world.record(of).is_some_and(|record| record.member(member).is_some_and(|m| !m.leaving));
+    if stays && !world.ensembles[of].removed.contains(&known.incarnation) {
         laws::violated(
             world,
             format!("O5: member {member} is removed, and the record does not say that it leaves"),
         );
     }
-    world.ensemble.removed.insert(known.incarnation);
-    world.ensemble.members.remove(&member);
-    if let Some(process) = world.ensemble.processes.get_mut(&member) {
+    world.ensembles[of].removed.insert(known.incarnation);
+    world.ensembles[of].members.remove(&member);
+    if let Some(process) = world.ensembles[of].processes.get_mut(&member) {
         (process.synced, process.removed) = (false, true);
     }
     Ok(())
@@ -298,12 +311,13 @@ fn remove(world: &mut World, member: i32) -> Result<(), AgentError> {
 
 fn apply_topic(
     world: &mut World,
+    of: &str,
     request: &proto::ApplyTopicRequest,
 ) -> Result<proto::ApplyTopicResponse, AgentError> {
-    let eligible = world.ensemble.eligible();
+    let eligible = world.ensembles[of].eligible();
     let copies = usize::try_from(request.replication_factor).unwrap_or(0);
-    let id = world.ensemble.next_id();
-    let there = world.ensemble.topics.get(&request.name).cloned();
+    let id = world.ensembles[of].next_id();
+    let there = world.ensembles[of].topics.get(&request.name).cloned();
     let created = there.is_none();
     let mut topic = there.unwrap_or_else(|| Topic {
         id,
@@ -327,7 +341,7 @@ fn apply_topic(
     let mut config: BTreeMap<String, String> = left_alone.map(|(k, v)| (k.clone(), v.clone())).collect();
     config.extend(request.configs.clone());
     topic.config = config;
-    world.ensemble.made.insert(request.name.clone());
-    world.ensemble.topics.insert(request.name.clone(), topic);
+    world.ensembles[of].made.insert(request.name.clone());
+    world.ensembles[of].topics.insert(request.name.clone(), topic);
     Ok(proto::ApplyTopicResponse { created, ..proto::ApplyTopicResponse::default() })
 }

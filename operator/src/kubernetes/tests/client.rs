@@ -14,12 +14,13 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::laws::{Verb, Write};
+use super::laws::{Looker, Verb, Write};
 use super::store::{Name, Store, name};
 use super::world::Shared;
 use crate::kubernetes::api::{Api, ApiError, Identity, Object, Part, Which};
-use crate::kubernetes::cache::instance;
+use crate::kubernetes::cache::{instance, is_of};
 use crate::kubernetes::lease::Leadership;
+use crate::kubernetes::names;
 
 /// One process of an operator, from its start to its end.
 pub(super) struct Life {
@@ -82,11 +83,17 @@ pub(super) struct Client {
     pub(super) world: Shared,
     /// The process.
     pub(super) life: Rc<Life>,
+    /// The ensemble that it is asked about.
+    pub(super) of: &'static str,
     /// For writes that decide who holds the lease.
     pub(super) election: bool,
 }
 
 impl Client {
+    fn looker(&self) -> Looker {
+        (self.life.who, self.of)
+    }
+
     /// How long a call takes.
     async fn pass(&self) {
         let ms = self.world.borrow_mut().chance.below(20);
@@ -175,7 +182,7 @@ impl Client {
             }
             if result.is_ok() {
                 let what = Write { before: before.as_deref(), after: after.as_deref(), ..what };
-                super::laws::check_write(&mut world, self.life.who, &what);
+                super::laws::check_write(&mut world, self.looker(), &what);
             }
             result
         };
@@ -197,7 +204,7 @@ impl Api for Client {
         let mut caches = self.life.caches.borrow_mut();
         let mut listed = Vec::new();
         for (name, (value, parsed)) in caches.entry(kind.clone()).or_default().objects.iter_mut() {
-            if name.1 != namespace {
+            if name.1 != namespace || !is_watched(&kind, value) {
                 continue;
             }
             if parsed.is_none() {
@@ -210,8 +217,9 @@ impl Api for Client {
             }));
         }
         if kind == "Ensemble" {
-            let served = listed.first().and_then(|object| serde_json::to_value(object.as_ref()).ok());
-            super::laws::look_begins(&mut self.world.borrow_mut(), self.life.who, served);
+            let asked = listed.iter().find(|object| object.meta().name.as_deref() == Some(self.of));
+            let served = asked.and_then(|object| serde_json::to_value(object.as_ref()).ok());
+            super::laws::look_begins(&mut self.world.borrow_mut(), self.looker(), served);
         }
         Ok(listed)
     }
@@ -223,7 +231,7 @@ impl Api for Client {
             all.iter().filter(|(name, _)| name.1 == namespace).map(|(_, value)| read::<K>(value)).collect();
         let is_meant = |object: &Arc<K>| match which {
             Which::All => true,
-            Which::Of(ensemble) => instance(object.as_ref()) == Some(ensemble),
+            Which::Of(ensemble) => is_of(object.as_ref(), ensemble),
         };
         Ok(objects?.into_iter().filter(is_meant).collect())
     }
@@ -237,7 +245,7 @@ impl Api for Client {
             return Err(ApiError::Unavailable { what, message: "no answer".to_owned() });
         }
         let found = world.store.get(&name).cloned();
-        super::laws::fresh_read(&mut world, self.life.who, &name, found.as_deref());
+        super::laws::fresh_read(&mut world, self.looker(), &name, found.as_deref());
         drop(world);
         found.map(|value| read::<K>(&value).map(Arc::unwrap_or_clone)).transpose()
     }
@@ -284,6 +292,11 @@ impl Api for Client {
     async fn namespace_goes(&self, _: &str) -> Result<bool, ApiError> {
         Ok(self.world.borrow().namespace_goes)
     }
+}
+
+/// Of the kinds that are not its own an operator only watches what it labelled (`kubernetes/run.rs`).
+fn is_watched(kind: &str, value: &Value) -> bool {
+    matches!(kind, "Ensemble" | "Topic") || value["metadata"]["labels"][names::MANAGED_BY] == names::MANAGER
 }
 
 fn named<K: Object>(namespace: &str, object: Option<&str>) -> Name {

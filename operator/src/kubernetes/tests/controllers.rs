@@ -25,9 +25,9 @@ pub(super) fn step(world: &mut World) {
     for (pod, value) in world.store.of_kind("Pod") {
         run_pod(world, &pod, &value);
     }
-    let mut chance = world.chance.clone();
-    world.ensemble.tick(&mut chance);
-    world.chance = chance;
+    for of in world.names.clone() {
+        world.ensembles[of].tick(&mut world.chance);
+    }
     for (pod, value) in world.store.of_kind("Pod") {
         probe(world, &pod, &value);
     }
@@ -118,8 +118,10 @@ fn protect_claims(world: &mut World) {
         let pod = claim.2.trim_start_matches("data-").to_owned();
         if world.store.get(&name("Pod", NAMESPACE, &pod)).is_none() {
             world.tell(format!("claim {} and its disks are gone", claim.2));
-            if world.ensemble.lose(&text(&value["metadata"]["uid"])) {
-                world.laws.begin_anew();
+            for of in world.names.clone() {
+                if world.ensembles[of].lose(&text(&value["metadata"]["uid"])) {
+                    world.laws.begin_anew(of);
+                }
             }
             world.store.edit(&claim, |value| value["metadata"]["finalizers"] = json!([]));
         }
@@ -128,20 +130,20 @@ fn protect_claims(world: &mut World) {
 
 /// The kubelet: an agent runs in each pod, and ends with it.
 fn run_pod(world: &mut World, pod: &Name, value: &Value) {
-    let Some((instance, id)) = member_of(value, pod) else { return };
+    let Some((of, id)) = member_of(world, value, pod) else { return };
     let uid = text(&value["metadata"]["uid"]);
-    let runs = world.ensemble.processes.get(&id).is_some_and(|process| process.pod == uid);
+    let runs = world.ensembles[of].processes.get(&id).is_some_and(|process| process.pod == uid);
     if !value["metadata"]["deletionTimestamp"].is_null() {
         if runs {
-            world.tell(format!("agent {id} ends with its pod"));
-            world.ensemble.end(id);
+            world.tell(format!("agent {id} of {of} ends with its pod"));
+            world.ensembles[of].end(id);
         } else if !world.chance.one_in(3) {
             world.store.remove(pod);
         }
         return;
     }
     if !runs && !world.chance.one_in(2) {
-        let number = world.ensemble.next_id();
+        let number = world.ensembles[of].next_id();
         let process = Process {
             pod: uid,
             ip: format!("10.{}.{}.{}", number / 65536, number / 256 % 256, number % 256),
@@ -150,20 +152,20 @@ fn run_pod(world: &mut World, pod: &Name, value: &Value) {
             removed: false,
         };
         let ip = process.ip.clone();
-        world.tell(format!("agent {id} starts at {ip}"));
-        world.ensemble.processes.insert(id, process);
+        world.tell(format!("agent {id} of {of} starts at {ip}"));
+        world.ensembles[of].processes.insert(id, process);
         world.store.edit(pod, |value| value["status"] = json!({"podIP": ip, "phase": "Running"}));
     } else if runs && !world.chance.one_in(2) {
-        let_in(world, &instance, id);
+        let_in(world, of, id);
     }
 }
 
 /// The rules of agent/node/src/pod/begin.rs: a waiting agent begins when the record and its volume say so.
-fn let_in(world: &mut World, instance: &str, id: i32) {
-    if world.ensemble.processes.get(&id).is_none_or(|process| process.incarnation.is_some()) {
+fn let_in(world: &mut World, of: &str, id: i32) {
+    if world.ensembles[of].processes.get(&id).is_none_or(|process| process.incarnation.is_some()) {
         return;
     }
-    let Some(map) = world.store.get(&name("ConfigMap", NAMESPACE, &names::agents(instance))) else { return };
+    let Some(map) = world.store.get(&name("ConfigMap", NAMESPACE, &names::agents(of))) else { return };
     let record: Record = match serde_json::from_str(map["data"]["members.yaml"].as_str().unwrap_or_default())
     {
         Ok(record) => record,
@@ -172,28 +174,28 @@ fn let_in(world: &mut World, instance: &str, id: i32) {
     let agent: Value = serde_json::from_str(&text(&map["data"]["agent.yaml"])).unwrap_or_default();
     let cluster = text(&agent["clusterId"]);
     let Some(own) = record.member(id) else { return };
-    let claim = name("PersistentVolumeClaim", NAMESPACE, &names::claim(instance, id));
+    let claim = name("PersistentVolumeClaim", NAMESPACE, &names::claim(of, id));
     let Some(claim) = world.store.get(&claim).map(|claim| text(&claim["metadata"]["uid"])) else { return };
     let held: BTreeSet<u32> =
-        world.ensemble.disks.keys().filter(|disk| disk.0 == claim).map(|disk| disk.1).collect();
+        world.ensembles[of].disks.keys().filter(|disk| disk.0 == claim).map(|disk| disk.1).collect();
     let (place, founders) = (own.place, record.founders.clone());
     let empty = !held.contains(&place);
-    let there = world.ensemble.disks.get(&(claim.clone(), place));
+    let there = world.ensembles[of].disks.get(&(claim.clone(), place));
     let foreign = there.is_some_and(|there| there.cluster != cluster);
     let waits = foreign || held.iter().any(|held| *held > place) || empty && (own.served || own.leaving);
     if waits {
         return;
     }
-    world.tell(format!("agent {id} begins with disk {place} of {claim}, founders {founders:?}"));
-    world.ensemble.begin(id, &(claim, place), &cluster, &founders);
+    world.tell(format!("agent {id} of {of} begins with disk {place} of {claim}, founders {founders:?}"));
+    world.ensembles[of].begin(id, &(claim, place), &cluster, &founders);
 }
 
 /// The kubelet's word on whether a pod is ready: a little late.
 fn probe(world: &mut World, pod: &Name, value: &Value) {
-    let Some((_, id)) = member_of(value, pod) else { return };
+    let Some((of, id)) = member_of(world, value, pod) else { return };
     let uid = text(&value["metadata"]["uid"]);
-    let runs = world.ensemble.processes.get(&id).is_some_and(|process| process.pod == uid);
-    let ready = if runs && world.ensemble.is_ready(id) { "True" } else { "False" };
+    let runs = world.ensembles[of].processes.get(&id).is_some_and(|process| process.pod == uid);
+    let ready = if runs && world.ensembles[of].is_ready(id) { "True" } else { "False" };
     if value["status"]["conditions"][0]["status"] == ready || world.chance.one_in(3) {
         return;
     }
@@ -201,10 +203,9 @@ fn probe(world: &mut World, pod: &Name, value: &Value) {
     world.store.edit(pod, |value| value["status"]["conditions"] = conditions);
 }
 
-fn member_of(value: &Value, pod: &Name) -> Option<(String, i32)> {
-    let instance = text(&value["metadata"]["labels"][names::INSTANCE]);
-    let id = names::member_of_pod(&instance, &pod.2)?;
-    Some((instance, id))
+fn member_of(world: &World, value: &Value, pod: &Name) -> Option<(&'static str, i32)> {
+    let of = world.instance(value)?;
+    Some((of, names::member_of_pod(of, &pod.2)?))
 }
 
 /// A text of a field, empty if there is none.

@@ -13,7 +13,7 @@ use super::run::{Drive, drive};
 use super::shape::shape;
 use super::store::{Name, name};
 use super::user::{self, Wish};
-use super::world::{NAMESPACE, Shared};
+use super::world::{NAME, NAMESPACE, Shared};
 use crate::crd;
 use crate::manifest::rules::Kind;
 
@@ -225,11 +225,11 @@ impl Fields<'_> {
 }
 
 fn run_fields(kind: &'static str, of: &'static str) {
-    drive(async |drive: &Drive<'_>| {
+    drive(&[NAME], async |drive: &Drive<'_>| {
         let topic =
             Wish::Topic { name: "t".to_owned(), partitions: 2, copies: 1, retention: 1, deletes: false };
         for wish in [Wish::Create(3), topic] {
-            assert!(user::fulfil(&mut drive.world.borrow_mut(), &wish));
+            assert!(user::fulfil(&mut drive.world.borrow_mut(), NAME, &wish));
         }
         assert!(drive.still(Duration::from_secs(900)).await);
         let name = name(kind, NAMESPACE, of);
@@ -245,7 +245,7 @@ fn run_fields(kind: &'static str, of: &'static str) {
 
 #[test]
 fn every_field_of_an_ensemble_has_an_effect_or_is_refused() {
-    run_fields("Ensemble", super::world::NAME);
+    run_fields("Ensemble", NAME);
 }
 
 #[test]

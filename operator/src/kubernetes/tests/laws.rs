@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::controllers::text;
 use super::ensemble::{Ensemble, min_in_sync};
 use super::store::{Name, name};
-use super::world::{NAME, NAMESPACE, World};
+use super::world::{NAMESPACE, World, record_name};
 use crate::crd;
 use crate::kubernetes::api::Identity;
 use crate::kubernetes::names;
@@ -31,6 +31,9 @@ pub(super) enum Verb {
     /// It is deleted.
     Delete,
 }
+
+/// Which operator looks, and at which ensemble.
+pub(super) type Looker = (usize, &'static str);
 
 /// A write with what was there before it and after it.
 #[derive(Clone, Copy)]
@@ -59,6 +62,8 @@ impl<'a> Write<'a> {
 /// What an operator has seen in the look that it is in.
 #[derive(Clone, Debug, Default)]
 struct Sight {
+    /// The ensemble that is looked at.
+    of: &'static str,
     /// The Ensemble that its cache gave it.
     ensemble: Option<Value>,
     /// Nothing but the status may be written: the specification is refused, or reconciling is paused.
@@ -74,51 +79,65 @@ struct Sight {
 /// What is remembered to judge by.
 #[derive(Debug, Default)]
 pub(super) struct Laws {
-    sights: BTreeMap<usize, Sight>,
-    /// Disks that were given up: number and place.
-    given_up: BTreeSet<(i32, u32)>,
-    /// Members that an operator took down and that do not serve again yet.
-    disrupted: BTreeSet<i32>,
+    sights: BTreeMap<Looker, Sight>,
+    /// By ensemble: disks that were given up, number and place.
+    given_up: BTreeMap<&'static str, BTreeSet<(i32, u32)>>,
+    /// By ensemble: members that an operator took down and that do not serve again yet.
+    disrupted: BTreeMap<&'static str, BTreeSet<i32>>,
     /// What did not hold.
     pub(super) violations: Vec<String>,
 }
 
 impl Laws {
-    /// All disks are gone: numbers are given from the start.
-    pub(super) fn begin_anew(&mut self) {
-        self.given_up.clear();
+    /// All disks of an ensemble are gone: numbers are given from the start.
+    pub(super) fn begin_anew(&mut self, of: &str) {
+        self.given_up.remove(of);
+    }
+
+    fn is_disrupted(&self, of: &str, id: i32) -> bool {
+        self.disrupted.get(of).is_some_and(|ids| ids.contains(&id))
     }
 }
 
 /// A look begins: with this Ensemble.
-pub(super) fn look_begins(world: &mut World, who: usize, ensemble: Option<Value>) {
+pub(super) fn look_begins(world: &mut World, who: Looker, ensemble: Option<Value>) {
     let hands_off = ensemble.as_ref().is_some_and(|value| {
         serde_json::from_value::<crd::Ensemble>(value.clone()).is_ok_and(|ensemble| {
             ensemble.spec.paused || !validate(&ensemble, [].into_iter(), 0).findings.is_empty()
         })
     });
-    let sight = Sight { ensemble, hands_off, began: (world.faults, world.ensemble.ends), ..Sight::default() };
+    let sight = Sight {
+        of: who.1,
+        ensemble,
+        hands_off,
+        began: (world.faults, world.ensembles[who.1].ends),
+        ..Sight::default()
+    };
     world.laws.sights.insert(who, sight);
 }
 
 /// An object was read by a quorum read.
-pub(super) fn fresh_read(world: &mut World, who: usize, name: &Name, found: Option<&Value>) {
+pub(super) fn fresh_read(world: &mut World, who: Looker, name: &Name, found: Option<&Value>) {
     let uid = found.map(|value| text(&value["metadata"]["uid"])).unwrap_or_default();
     world.laws.sights.entry(who).or_default().fresh.insert(name.clone(), uid);
 }
 
 /// The agents allow that the member is restarted.
-pub(super) fn proved(world: &mut World, who: usize, member: i32) {
+pub(super) fn proved(world: &mut World, who: Looker, member: i32) {
     let faults = world.faults;
     world.laws.sights.entry(who).or_default().proved.insert(member, faults);
 }
 
 /// Time passes: who serves again is not disrupted any more.
 pub(super) fn tick(world: &mut World) {
-    let ensemble = &world.ensemble;
-    world.laws.disrupted.retain(|id| ensemble.members.contains_key(id) && !ensemble.is_ready(*id));
-    let broken = std::mem::take(&mut world.ensemble.broken);
-    world.laws.violations.extend(broken);
+    for of in world.names.clone() {
+        let ensemble = &mut world.ensembles[of];
+        let broken = std::mem::take(&mut ensemble.broken);
+        if let Some(disrupted) = world.laws.disrupted.get_mut(of) {
+            disrupted.retain(|id| ensemble.members.contains_key(id) && !ensemble.is_ready(*id));
+        }
+        world.laws.violations.extend(broken);
+    }
 }
 
 /// Something that must not be.
@@ -128,11 +147,12 @@ pub(super) fn violated(world: &mut World, what: String) {
 }
 
 /// Holds a write that was done against everything.
-pub(super) fn check_write(world: &mut World, who: usize, write: &Write<'_>) {
+pub(super) fn check_write(world: &mut World, who: Looker, write: &Write<'_>) {
     if matches!(write.name.0.as_str(), "Event" | "Lease") {
         return;
     }
-    let sight = world.laws.sights.get(&who).cloned().unwrap_or_default();
+    let mut sight = world.laws.sights.get(&who).cloned().unwrap_or_default();
+    sight.of = who.1;
     let laws: [Law; 10] = [
         o1_deletes_what_it_just_read,
         o2_takes_down_what_was_proved_safe,
@@ -151,10 +171,9 @@ pub(super) fn check_write(world: &mut World, who: usize, write: &Write<'_>) {
             violated(world, what);
         }
     }
-    for id in stopped(world, write) {
-        world.laws.disrupted.insert(id);
-    }
-    note_given_up(world, write);
+    let stopped = stopped(world, &sight, write);
+    world.laws.disrupted.entry(who.1).or_default().extend(stopped);
+    note_given_up(world, &sight, write);
 }
 
 type Law = fn(&World, &Sight, &Write<'_>) -> Option<String>;
@@ -175,23 +194,24 @@ fn o2_takes_down_what_was_proved_safe(world: &World, sight: &Sight, write: &Writ
     if write.verb != Verb::Delete {
         return None;
     }
-    let id = *stopped(world, write).first()?;
-    if !world.ensemble.members.contains_key(&id) || is_given_up(world, id) {
+    let id = *stopped(world, sight, write).first()?;
+    if !world.ensembles[sight.of].members.contains_key(&id) || is_given_up(world, sight.of, id) {
         return None;
     }
     let Some(faults) = sight.proved.get(&id) else {
         return Some(format!("nobody allowed that member {id} goes down"));
     };
-    (*faults == world.faults).then(|| needed(&world.ensemble, id))?
+    (*faults == world.faults).then(|| needed(&world.ensembles[sight.of], id))?
 }
 
 /// O3: one member at a time.
-fn o3_one_disruption_at_a_time(world: &World, _: &Sight, write: &Write<'_>) -> Option<String> {
+fn o3_one_disruption_at_a_time(world: &World, sight: &Sight, write: &Write<'_>) -> Option<String> {
     if write.verb != Verb::Delete {
         return None;
     }
-    let id = *stopped(world, write).first()?;
-    let others: Vec<&i32> = world.laws.disrupted.iter().filter(|other| **other != id).collect();
+    let id = *stopped(world, sight, write).first()?;
+    let disrupted = world.laws.disrupted.get(sight.of).into_iter().flatten();
+    let others: Vec<&i32> = disrupted.filter(|other| **other != id).collect();
     (!others.is_empty()).then(|| format!("member {id} goes down while {others:?} are not back"))
 }
 
@@ -204,10 +224,10 @@ fn o4_removes_only_the_empty(world: &World, sight: &Sight, write: &Write<'_>) ->
     let (before, after) = (replicas(write.before)?, replicas(write.after).unwrap_or(0));
     let dropped = (after..before).filter_map(|id| i32::try_from(id).ok());
     let needed = |id: &i32| {
-        let member = world.ensemble.members.get(id);
-        let stray = member.is_some_and(|m| world.ensemble.removed.contains(&m.incarnation));
+        let member = world.ensembles[sight.of].members.get(id);
+        let stray = member.is_some_and(|m| world.ensembles[sight.of].removed.contains(&m.incarnation));
         (member.is_some() && !stray).then(|| {
-            let held = world.ensemble.held(*id);
+            let held = world.ensembles[sight.of].held(*id);
             format!("member {id} is in the ensemble, with {held} replicas")
         })
     };
@@ -215,24 +235,26 @@ fn o4_removes_only_the_empty(world: &World, sight: &Sight, write: &Write<'_>) ->
 }
 
 /// O5: a disk that was given up is never a member's again.
-fn o5_gives_up_disks_for_good(world: &World, _: &Sight, write: &Write<'_>) -> Option<String> {
-    let (before, after) = (record_of(write, write.before), record_of(write, write.after)?);
+fn o5_gives_up_disks_for_good(world: &World, sight: &Sight, write: &Write<'_>) -> Option<String> {
+    let of = sight.of;
+    let (before, after) = (record_of(of, write, write.before), record_of(of, write, write.after)?);
     let known = disks(before.as_ref());
     let back = disks(Some(&after)).into_iter().find(|disk| {
-        !known.contains(disk) && world.laws.given_up.contains(disk) && has_its_disk(world, disk.0, disk.1)
+        let given_up = world.laws.given_up.get(of).is_some_and(|disks| disks.contains(disk));
+        !known.contains(disk) && given_up && has_its_disk(world, of, disk.0, disk.1)
     });
     if let Some((id, place)) = back {
         return Some(format!("disk {place} of member {id} was given up"));
     }
     let before = before?;
     let replaced = before.members.iter().filter(|m| after.member(m.id).is_some_and(|a| a.place != m.place));
-    if let Some(member) = replaced.into_iter().find(|m| m.served && has_its_disk(world, m.id, m.place)) {
+    if let Some(member) = replaced.into_iter().find(|m| m.served && has_its_disk(world, of, m.id, m.place)) {
         return Some(format!("member {} has its disk, and is given another", member.id));
     }
     let forgotten = before.members.iter().filter(|m| after.member(m.id).is_none());
     let still = |id: i32| {
-        let member = world.ensemble.members.get(&id)?;
-        (!world.ensemble.removed.contains(&member.incarnation))
+        let member = world.ensembles[of].members.get(&id)?;
+        (!world.ensembles[of].removed.contains(&member.incarnation))
             .then(|| format!("member {id} is in the ensemble"))
     };
     forgotten.into_iter().find_map(|m| still(m.id))
@@ -279,9 +301,10 @@ fn o14_says_what_is_true(world: &World, sight: &Sight, write: &Write<'_>) -> Opt
     let ready = conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
     let wanted = after["spec"]["replicas"].as_i64().unwrap_or(0);
     // What it took down itself in this look served when it was observed.
-    let served = |id: &&i32| world.ensemble.is_ready(**id) || world.laws.disrupted.contains(id);
-    let serving = world.ensemble.members.keys().filter(served).count();
-    let lies = ready && seen == newest && sight.began == (world.faults, world.ensemble.ends);
+    let served =
+        |id: &&i32| world.ensembles[sight.of].is_ready(**id) || world.laws.is_disrupted(sight.of, **id);
+    let serving = world.ensembles[sight.of].members.keys().filter(served).count();
+    let lies = ready && seen == newest && sight.began == (world.faults, world.ensembles[sight.of].ends);
     (lies && i64::try_from(serving).unwrap_or(0) < wanted)
         .then(|| format!("Ready, and {serving} of {wanted} members serve"))
 }
@@ -294,9 +317,9 @@ fn o18_touches_its_own(_: &World, sight: &Sight, write: &Write<'_>) -> Option<St
     let before = write.before?;
     let uid = sight.ensemble.as_ref().map(|ensemble| text(&ensemble["metadata"]["uid"]))?;
     let ours = match write.name.0.as_str() {
-        "Ensemble" => write.name.2 == NAME,
-        "Topic" => before["spec"]["ensembleRef"]["name"] == NAME,
-        "Pod" | "PersistentVolumeClaim" => before["metadata"]["labels"][names::INSTANCE] == NAME,
+        "Ensemble" => write.name.2 == sight.of,
+        "Topic" => before["spec"]["ensembleRef"]["name"] == sight.of,
+        "Pod" | "PersistentVolumeClaim" => before["metadata"]["labels"][names::INSTANCE] == sight.of,
         _ => has_owner(before, &uid),
     };
     (!ours).then(|| "it is not the ensemble's".to_owned())
@@ -325,49 +348,48 @@ pub(super) fn needed(ensemble: &Ensemble, id: i32) -> Option<String> {
 
 /// Members that run and serve, and that the write stops. One that the kubelet does not hear is down to Kubernetes: with an old
 /// configuration, and unheard by the operator as well, it may be started anew unasked, because the configuration may be what it dies of.
-fn stopped(world: &World, write: &Write<'_>) -> Vec<i32> {
+fn stopped(world: &World, sight: &Sight, write: &Write<'_>) -> Vec<i32> {
     if write.name.0 != "Pod" || write.verb != Verb::Delete {
         return Vec::new();
     }
     let Some(before) = write.before.filter(|pod| pod["status"]["conditions"][0]["status"] == "True") else {
         return Vec::new();
     };
-    let id = names::member_of_pod(NAME, &write.name.2);
+    let id = names::member_of_pod(sight.of, &write.name.2);
     let uid = text(&before["metadata"]["uid"]);
-    let runs = |id: &i32| world.ensemble.processes.get(id).is_some_and(|p| p.pod == uid);
-    id.filter(|id| runs(id) && world.ensemble.is_ready(*id)).into_iter().collect()
+    let runs = |id: &i32| world.ensembles[sight.of].processes.get(id).is_some_and(|p| p.pod == uid);
+    id.filter(|id| runs(id) && world.ensembles[sight.of].is_ready(*id)).into_iter().collect()
 }
 
 /// The member was removed for good, and asked to be let in again meanwhile.
-fn is_given_up(world: &World, id: i32) -> bool {
-    let member = world.ensemble.members.get(&id);
-    member.is_some_and(|member| world.ensemble.removed.contains(&member.incarnation))
+fn is_given_up(world: &World, of: &str, id: i32) -> bool {
+    let member = world.ensembles[of].members.get(&id);
+    member.is_some_and(|member| world.ensembles[of].removed.contains(&member.incarnation))
 }
 
-fn note_given_up(world: &mut World, write: &Write<'_>) {
-    let (Some(before), Some(after)) = (record_of(write, write.before), record_of(write, write.after)) else {
-        return;
-    };
+fn note_given_up(world: &mut World, sight: &Sight, write: &Write<'_>) {
+    let record = |value| record_of(sight.of, write, value);
+    let (Some(before), Some(after)) = (record(write.before), record(write.after)) else { return };
     let there = disks(Some(&after));
-    world.laws.given_up.extend(disks(Some(&before)).difference(&there));
+    world.laws.given_up.entry(sight.of).or_default().extend(disks(Some(&before)).difference(&there));
 }
 
 fn disks(record: Option<&Record>) -> BTreeSet<(i32, u32)> {
     record.into_iter().flat_map(|record| record.members.iter().map(|m| (m.id, m.place))).collect()
 }
 
-fn record_of(write: &Write<'_>, value: Option<&Value>) -> Option<Record> {
-    if write.name != &World::record_name() {
+fn record_of(of: &str, write: &Write<'_>, value: Option<&Value>) -> Option<Record> {
+    if write.name != &record_name(of) {
         return None;
     }
     serde_json::from_str(value?["data"]["members.yaml"].as_str()?).ok()
 }
 
 /// The member's volume is there with the disk that it served with.
-fn has_its_disk(world: &World, id: i32, place: u32) -> bool {
-    let claim = world.store.get(&name("PersistentVolumeClaim", NAMESPACE, &names::claim(NAME, id)));
+fn has_its_disk(world: &World, of: &str, id: i32, place: u32) -> bool {
+    let claim = world.store.get(&name("PersistentVolumeClaim", NAMESPACE, &names::claim(of, id)));
     let uid = claim.map(|claim| text(&claim["metadata"]["uid"])).unwrap_or_default();
-    world.ensemble.disks.contains_key(&(uid, place))
+    world.ensembles[of].disks.contains_key(&(uid, place))
 }
 
 fn is_owned_kind(kind: &str) -> bool {

@@ -2,11 +2,12 @@
 //!
 //! Read first: [`run`], [`Outcome`].
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -14,8 +15,8 @@ use super::agents::ModelAgents;
 use super::client::{Client, Life};
 use super::shape::{shape, unfinished};
 use super::store::name;
-use super::user::{self, Plan, Wish, ensemble};
-use super::world::{NAME, NAMESPACE, Options, Shared, World, wall};
+use super::user::{self, Plan, Wish};
+use super::world::{NAMESPACE, OPERATORS, Options, Shared, World, wall};
 use super::{controllers, laws};
 use crate::kubernetes::events::Events;
 use crate::kubernetes::lease::campaign;
@@ -38,8 +39,8 @@ pub(super) struct Outcome {
     pub(super) violations: Vec<String>,
     /// What there is at the end, without what may differ.
     pub(super) shape: BTreeMap<String, String>,
-    /// The topics that were made once, and whether they are there, with or without a resource.
-    pub(super) topics: Vec<(String, bool)>,
+    /// The topics that were made once with their ensembles, and whether they are there, with or without a resource.
+    pub(super) topics: Vec<(&'static str, String, bool)>,
     /// What happened.
     pub(super) trace: Vec<String>,
     /// Looks, writes and faults.
@@ -48,15 +49,32 @@ pub(super) struct Outcome {
     pub(super) wished: Vec<serde_json::Value>,
 }
 
+/// Looks that came to their end, by ensemble.
+#[derive(Debug, Default)]
+struct Looks(RefCell<BTreeMap<&'static str, u64>>);
+
+impl Looks {
+    fn note(&self, of: &'static str) {
+        *self.0.borrow_mut().entry(of).or_default() += 1;
+    }
+
+    /// How many there were at least at each of these.
+    fn least(&self, names: &[&'static str]) -> u64 {
+        let looks = self.0.borrow();
+        names.iter().map(|name| looks.get(name).copied().unwrap_or(0)).min().unwrap_or(0)
+    }
+}
+
 /// Runs a seed with its wishes and faults, in a runtime of its own.
 pub(super) fn run(seed: u64, options: &Options, plan: &Plan) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let world = || World::new(seed, options.clone());
+    let names: BTreeSet<&'static str> = plan.iter().map(|act| act.of).collect();
+    let world = || World::new(seed, options.clone(), names.into_iter().collect());
     runtime.map(|runtime| runtime.block_on(async { Box::pin(act(world(), plan)).await })).unwrap_or_default()
 }
 
 async fn act(world: Shared, plan: &Plan) -> Outcome {
-    let looks = Cell::new(0);
+    let looks = Looks::default();
     let both = world.borrow().options.two;
     let second = async {
         match both {
@@ -77,12 +95,11 @@ async fn act(world: Shared, plan: &Plan) -> Outcome {
         violations.extend(unfinished(&world));
     }
     if !violations.is_empty() {
-        let told = format!(
-            "{:?}\n{}",
-            world.ensemble,
-            world.resource().map_or(String::new(), |r| r["status"].to_string())
-        );
-        world.tell(told);
+        for of in world.names.clone() {
+            let status = world.resource(of).map_or(String::new(), |r| r["status"].to_string());
+            let told = format!("{of}: {:?}\n{status}", world.ensembles[of]);
+            world.tell(told);
+        }
     }
     let wished = ["Ensemble", "Topic"].iter().flat_map(|kind| world.store.of_kind(kind));
     let wished = wished.filter(|(_, value)| value["metadata"]["deletionTimestamp"].is_null()).map(
@@ -91,33 +108,34 @@ async fn act(world: Shared, plan: &Plan) -> Outcome {
     Outcome {
         violations,
         shape: shape(&world),
-        topics: world
-            .ensemble
-            .made
-            .iter()
-            .map(|t| (t.clone(), world.ensemble.topics.contains_key(t)))
-            .collect(),
+        topics: world.names.iter().flat_map(|of| topics(&world, of)).collect(),
         wished: wished.collect(),
-        counts: (looks.get(), world.writes, world.faults),
+        counts: (looks.least(&world.names), world.writes, world.faults),
         trace: std::mem::take(&mut world.trace),
     }
 }
 
+fn topics(world: &World, of: &'static str) -> Vec<(&'static str, String, bool)> {
+    let ensemble = &world.ensembles[of];
+    ensemble.made.iter().map(|topic| (of, topic.clone(), ensemble.topics.contains_key(topic))).collect()
+}
+
 /// The wishes one after the other, then quiet until nothing is written any more.
-async fn users(world: &Shared, plan: &Plan, looks: &Cell<u64>) {
-    for (wish, pause) in plan {
+async fn users(world: &Shared, plan: &Plan, looks: &Looks) {
+    for act in plan {
         let began = Instant::now();
-        while *wish == Wish::Delete && !user::may_be_deleted(&world.borrow()) && began.elapsed() < END {
+        let waits = || act.wish == Wish::Delete && !user::may_be_deleted(&world.borrow(), act.of);
+        while waits() && began.elapsed() < END {
             sleep(STEP).await;
             if is_over(world) {
                 return;
             }
         }
         // What is altered may not be there.
-        user::fulfil(&mut world.borrow_mut(), wish);
-        match pause {
+        user::fulfil(&mut world.borrow_mut(), act.of, &act.wish);
+        match act.pause {
             0 => drop(still(world, looks, Duration::from_secs(90)).await),
-            pause => sleep(Duration::from_millis(*pause)).await,
+            pause => sleep(Duration::from_millis(pause)).await,
         }
         if is_over(world) {
             return;
@@ -138,20 +156,21 @@ fn is_over(world: &Shared) -> bool {
 }
 
 /// Until nothing is written any more, or the time is over; then false.
-async fn still(world: &Shared, looks: &Cell<u64>, most: Duration) -> bool {
-    let began = Instant::now();
-    let (mut writes, mut since) = (world.borrow().writes, looks.get());
-    while began.elapsed() < most && looks.get() < since + STILL {
+async fn still(world: &Shared, looks: &Looks, most: Duration) -> bool {
+    let (began, names) = (Instant::now(), world.borrow().names.clone());
+    let looks = || looks.least(&names);
+    let (mut writes, mut since) = (world.borrow().writes, looks());
+    while began.elapsed() < most && looks() < since + STILL {
         sleep(STEP).await;
         let now = world.borrow().writes;
         if now != writes {
-            (writes, since) = (now, looks.get());
+            (writes, since) = (now, looks());
         }
         if is_over(world) {
             return false;
         }
     }
-    looks.get() >= since + STILL
+    looks() >= since + STILL
 }
 
 /// The cluster's own controllers, and its faults.
@@ -176,43 +195,42 @@ fn strike(world: &mut World) {
         world.silent = Some((who, Instant::now() + Duration::from_secs(40)));
         world.tell(format!("the lease is out of reach of operator {who}"));
     }
-    let running: Vec<i32> = world.ensemble.processes.keys().copied().collect();
+    let of = *world.chance.pick(&world.names.clone());
+    let running: Vec<i32> = world.ensembles[of].processes.keys().copied().collect();
     if !running.is_empty() && world.strikes(|o| o.kills, 60) {
         let id = *world.chance.pick(&running);
         world.faults += 1;
         if world.chance.one_in(2) {
-            world.tell(format!("agent {id} dies"));
-            world.ensemble.end(id);
+            world.tell(format!("agent {id} of {of} dies"));
+            world.ensembles[of].end(id);
         } else {
-            world.tell(format!("pod {id} is evicted"));
+            world.tell(format!("pod {id} of {of} is evicted"));
             // A pod that is gone already is what is wanted.
-            let _ = world.store.delete(&name("Pod", NAMESPACE, &names::pod(NAME, id)), None);
+            let _ = world.store.delete(&name("Pod", NAMESPACE, &names::pod(of, id)), None);
         }
     }
     if !running.is_empty() && world.strikes(|o| o.losses, 100) {
         let id = *world.chance.pick(&running);
-        if may_be_lost(world, id) {
+        if may_be_lost(world, of, id) {
             world.faults += 1;
-            world.tell(format!("the volume of {id} is lost"));
+            world.tell(format!("the volume of {id} of {of} is lost"));
             let _ =
-                world.store.delete(&name("PersistentVolumeClaim", NAMESPACE, &names::claim(NAME, id)), None);
-            let _ = world.store.delete(&name("Pod", NAMESPACE, &names::pod(NAME, id)), None);
+                world.store.delete(&name("PersistentVolumeClaim", NAMESPACE, &names::claim(of, id)), None);
+            let _ = world.store.delete(&name("Pod", NAMESPACE, &names::pod(of, id)), None);
         }
     }
 }
 
 /// What is lost must be there once more: otherwise nothing could be promised.
-fn may_be_lost(world: &World, id: i32) -> bool {
-    let map = world.store.get(&World::record_name());
-    let record = map.map(|map| controllers::text(&map["data"]["members.yaml"])).unwrap_or_default();
-    let Ok(record) = serde_json::from_str::<crate::kubernetes::record::Record>(&record) else { return false };
-    let all_serve = record.members.iter().all(|m| m.served && world.ensemble.is_ready(m.id));
-    let copied = world.ensemble.partitions().all(|p| !p.replicas.contains(&id) || p.in_sync.len() > 1);
-    all_serve && copied && world.ensemble.voters().len() > 2
+fn may_be_lost(world: &World, of: &str, id: i32) -> bool {
+    let (Some(record), ensemble) = (world.record(of), &world.ensembles[of]) else { return false };
+    let all_serve = record.members.iter().all(|m| m.served && ensemble.is_ready(m.id));
+    let copied = ensemble.partitions().all(|p| !p.replicas.contains(&id) || p.in_sync.len() > 1);
+    all_serve && copied && ensemble.voters().len() > 2
 }
 
 /// One operator: process after process.
-async fn operate(world: &Shared, who: usize, looks: &Cell<u64>) {
+async fn operate(world: &Shared, who: usize, looks: &Looks) {
     for process in 0_u64.. {
         let life = Rc::new(Life::new(who));
         let me = {
@@ -225,24 +243,26 @@ async fn operate(world: &Shared, who: usize, looks: &Cell<u64>) {
             let pod = if world.chance.one_in(2) { 0 } else { process };
             format!("operator-{who}-{pod}")
         };
-        let client = |election| Client { world: Rc::clone(world), life: Rc::clone(&life), election };
-        let (election, api) = (client(true), client(false));
+        let election = Client { world: Rc::clone(world), life: Rc::clone(&life), of: "", election: true };
+        let names = world.borrow().names.clone();
+        let ensembles = names.into_iter().map(|of| look_after(world, of, &life, looks));
         tokio::select! {
             biased;
             () = life.dies.notified() => {}
-            () = campaign(&election, NAMESPACE, &me, &life.leadership) => {}
-            () = look_after(world, &api, &life, looks) => {}
+            () = campaign(&election, OPERATORS, &me, &life.leadership) => {}
+            _ = join_all(ensembles) => {}
         }
         let ms = world.borrow_mut().chance.below(20_000);
         sleep(Duration::from_millis(ms)).await;
     }
 }
 
-/// Looks again and again while this operator acts, as `kubernetes/run.rs` does.
-async fn look_after(world: &Shared, api: &Client, life: &Rc<Life>, looks: &Cell<u64>) {
+/// Looks at one ensemble again and again while this operator acts, as `kubernetes/run.rs` does.
+async fn look_after(world: &Shared, of: &'static str, life: &Rc<Life>, looks: &Looks) {
+    let api = &Client { world: Rc::clone(world), life: Rc::clone(life), of, election: false };
     let (events, metrics) = (Events::new("operator"), Metrics::default());
-    let mut kept = Kept::new(ModelAgents::new(world, life));
-    let key = Key { namespace: NAMESPACE.to_owned(), name: NAME.to_owned() };
+    let mut kept = Kept::new(ModelAgents::new(world, life, of));
+    let key = Key { namespace: NAMESPACE.to_owned(), name: of.to_owned() };
     loop {
         let Some(token) = life.leadership.token() else {
             sleep(STEP).await;
@@ -267,7 +287,7 @@ async fn look_after(world: &Shared, api: &Client, life: &Rc<Life>, looks: &Cell<
         };
         note(world, life, &result);
         if result.is_ok() {
-            looks.set(looks.get() + 1);
+            looks.note(of);
         }
         sleep(pause.min(Duration::from_secs(2))).await;
     }
@@ -283,7 +303,7 @@ fn note(world: &Shared, life: &Life, result: &Result<Look, LookError>) {
 pub(super) struct Drive<'a> {
     /// The cluster.
     pub(super) world: &'a Shared,
-    looks: &'a Cell<u64>,
+    looks: &'a Looks,
 }
 
 impl Drive<'_> {
@@ -293,11 +313,11 @@ impl Drive<'_> {
     }
 }
 
-/// Runs a cluster with one operator until `act` is over.
-pub(super) fn drive(act: impl AsyncFnOnce(&Drive<'_>)) {
+/// Runs a cluster for ensembles of these names with one operator until `act` is over.
+pub(super) fn drive(names: &[&'static str], act: impl AsyncFnOnce(&Drive<'_>)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
-        let (world, looks) = (World::new(1, Options::none()), Cell::new(0));
+        let (world, looks) = (World::new(1, Options::none(), names.to_vec()), Looks::default());
         let drive = Drive { world: &world, looks: &looks };
         tokio::select! {
             biased;
@@ -309,19 +329,17 @@ pub(super) fn drive(act: impl AsyncFnOnce(&Drive<'_>)) {
 }
 
 /// What comes of the resources by themselves, without any history or fault: what every history must come to (O7, O8).
-pub(super) fn direct(wished: &[serde_json::Value]) -> Outcome {
+pub(super) fn direct(names: &[&'static str], wished: &[serde_json::Value]) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let outcome = runtime.map(|runtime| {
         runtime.block_on(async {
-            let world = World::new(1, Options::none());
+            let world = World::new(1, Options::none(), names.to_vec());
             for resource in wished {
                 let (kind, of) = (controllers::text(&resource["kind"]), controllers::text(&resource["name"]));
-                let mut object = user::ensemble_of(resource["spec"].clone());
-                object["kind"] = resource["kind"].clone();
-                // The world is empty: everything can be made.
-                let _ = world.borrow_mut().store.create(&name(&kind, NAMESPACE, &of), object);
+                let object = user::resource(&kind, &of, resource["spec"].clone());
+                let made = world.borrow_mut().store.create(&name(&kind, NAMESPACE, &of), object);
+                made.expect("an empty world takes everything");
             }
-            assert!(wished.is_empty() || world.borrow().store.get(&ensemble()).is_some());
             Box::pin(act(world, &Vec::new())).await
         })
     });

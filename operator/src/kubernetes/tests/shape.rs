@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::controllers::text;
 use super::store::Name;
-use super::world::{NAME, World};
+use super::world::World;
 use crate::kubernetes::build::config_map::{AGENT, MEMBERS};
 use crate::kubernetes::names;
 use crate::kubernetes::record::Record;
@@ -21,20 +21,24 @@ pub(super) fn shape(world: &World) -> BTreeMap<String, String> {
             shape.insert(format!("{} {}", name.0, name.2), text);
         }
     }
-    let ensemble = &world.ensemble;
-    if world.resource().is_some() {
+    for of in world.names.iter().copied().filter(|of| world.resource(of).is_some()) {
+        let ensemble = &world.ensembles[of];
         let members: Vec<i32> = ensemble.members.keys().copied().collect();
         let (voters, ready) =
             (ensemble.voters().len(), members.iter().filter(|id| ensemble.is_ready(**id)).count());
         let policy = (ensemble.auto, ensemble.bytes_per_second);
         shape.insert(
-            "ensemble".to_owned(),
+            format!("ensemble {of}"),
             format!("members {members:?}, {voters} vote, {ready} serve, {policy:?}"),
         );
     }
     for (_, value) in world.store.of_kind("Topic") {
-        let topic = text(&value["metadata"]["name"]);
-        let there = ensemble.topics.get(&topic).map(|t| (t.partitions.len(), t.config.clone()));
+        let (topic, of) = (text(&value["metadata"]["name"]), text(&value["spec"]["ensembleRef"]["name"]));
+        let in_kafka = value["spec"]["topicName"].as_str().unwrap_or(&topic).to_owned();
+        let ensemble = world.names.iter().find(|name| **name == of).map(|of| &world.ensembles[of]);
+        let there = ensemble
+            .and_then(|ensemble| ensemble.topics.get(&in_kafka))
+            .map(|t| (t.partitions.len(), t.config.clone()));
         let held = &value["metadata"]["finalizers"];
         shape.insert(format!("topic {topic}"), format!("{there:?} {held}"));
     }
@@ -54,8 +58,9 @@ fn of(name: &Name, value: &Value, world: &World) -> Option<String> {
         }
         "PersistentVolumeClaim" => {
             // Volumes of members that are gone are kept: which there are is history.
-            let replicas = world.resource()?["spec"]["replicas"].as_i64()?;
-            let id = names::member_of_claim(NAME, &name.2)?;
+            let of = world.instance(value)?;
+            let replicas = world.resource(of)?["spec"]["replicas"].as_i64()?;
+            let id = names::member_of_claim(of, &name.2)?;
             if i64::from(id) >= replicas {
                 return None;
             }
@@ -88,11 +93,16 @@ fn conditions(value: &Value) -> String {
 
 /// What is not as it shall be at the end.
 pub(super) fn unfinished(world: &World) -> Vec<String> {
+    world.names.iter().flat_map(|of| unfinished_of(world, of)).collect()
+}
+
+fn unfinished_of(world: &World, of: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let Some(resource) = world.resource() else {
+    let Some(resource) = world.resource(of) else {
         for (name, value) in world.store.all() {
-            let may_stay = matches!(name.0.as_str(), "Event" | "Lease" | "PersistentVolumeClaim" | "Topic");
-            if !may_stay || !value["metadata"]["deletionTimestamp"].is_null() {
+            let meant = world.instance(&value) == Some(of) || value["spec"]["ensembleRef"]["name"] == of;
+            let may_stay = matches!(name.0.as_str(), "PersistentVolumeClaim" | "Topic");
+            if meant && (!may_stay || !value["metadata"]["deletionTimestamp"].is_null()) {
                 found.push(format!("O13: {} {} is left over", name.0, name.2));
             }
         }
@@ -108,10 +118,11 @@ pub(super) fn unfinished(world: &World) -> Vec<String> {
         let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
         let condition = conditions.iter().find(|c| c["type"] == kind).cloned().unwrap_or(json!({}));
         if condition["status"] != holds {
-            found.push(format!("the end: {condition} and not {holds}"));
+            found.push(format!("the end of {of}: {condition} and not {holds}"));
         }
     }
-    let strays = world.ensemble.members.values().filter(|m| world.ensemble.removed.contains(&m.incarnation));
+    let ensemble = &world.ensembles[of];
+    let strays = ensemble.members.values().filter(|m| ensemble.removed.contains(&m.incarnation));
     if strays.count() > 0 {
         found.push("O5: a disk that was removed for good is in the ensemble".to_owned());
     }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::store::{Name, name};
-use super::world::{NAME, NAMESPACE, World};
+use super::world::{NAME, NAMESPACE, OTHER, World};
 use crate::chance::Chance;
 use crate::crd::API_VERSION;
 use crate::kubernetes::names;
+use crate::manifest::rules::Kind;
 
 /// The topic that goes with its resource; the others stay.
 pub(super) const DELETED: &str = "t2";
@@ -20,9 +21,9 @@ pub(super) const DELETED: &str = "t2";
 pub(super) enum Wish {
     /// The Ensemble is made, with so many replicas.
     Create(i64),
-    /// A field of its specification is another one.
+    /// A field of its specification is another one; null takes it out.
     Set(&'static str, Value),
-    /// A Topic is made or altered.
+    /// A Topic is made or altered. `name` is its name in Kafka.
     Topic { name: String, partitions: i64, copies: i64, retention: u64, deletes: bool },
     /// A Topic's resource is deleted.
     DropTopic(String),
@@ -30,132 +31,238 @@ pub(super) enum Wish {
     Delete,
 }
 
-/// A wish and how long it has until the next one, in milliseconds; 0: until it is fulfilled.
-pub(super) type Plan = Vec<(Wish, u64)>;
+/// A wish, which ensemble it is about, and how long it has until the next one.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Act {
+    /// The ensemble.
+    pub(super) of: &'static str,
+    /// What is wished for.
+    pub(super) wish: Wish,
+    /// Milliseconds; 0: until it is fulfilled.
+    pub(super) pause: u64,
+}
 
-/// What one seed wishes for; at the end everything that was stopped or spoiled is mended.
+/// What is wished for, in this order.
+pub(super) type Plan = Vec<Act>;
+
+/// What one seed wishes for; at the end everything that was stopped or spoiled is mended. Some have two ensembles.
 pub(super) fn wishes(seed: u64) -> Plan {
     let mut chance = Chance::of_seed(seed ^ 0xABCD);
-    let mut replicas = *chance.pick(&[1, 3, 3, 3]);
-    let mut size = 10;
-    // What there is of each, with or without a resource: the policy keeps them, and partitions and copies with them.
-    let mut topics: Vec<(String, i64, i64)> = Vec::new();
-    let mut plan = vec![(Wish::Create(replicas), pause(&mut chance))];
-    for step in 0..4 + chance.below(6) {
-        let wish = match chance.below(12) {
-            0..=2 => {
-                let copies = topics.iter().map(|(_, _, copies)| *copies).max().unwrap_or(1);
-                replicas = (*chance.pick(&[1, 3, 5, 3, 5])).max(copies);
-                Wish::Set("replicas", json!(replicas))
-            }
-            3 => Wish::Set("image", json!(format!("image:{step}"))),
-            4 => {
-                Wish::Set("broker", json!({"config": {"num.partitions": (1 + chance.below(4)).to_string()}}))
-            }
-            5 => {
-                plan.push((Wish::Set("suspended", json!(true)), pause(&mut chance)));
-                Wish::Set("suspended", json!(false))
-            }
-            6 => {
-                plan.push((Wish::Set("broker", json!({"config": {"no.such.key": "1"}})), pause(&mut chance)));
-                Wish::Set("broker", json!({"config": {}}))
-            }
-            7 => {
-                size += 10;
-                Wish::Set("storage", json!({"size": format!("{size}Gi")}))
-            }
-            8 => match topics.is_empty() || chance.one_in(2) {
-                true => Wish::Set("rebalance", json!({"mode": chance.pick(&["Auto", "Manual"])})),
-                false => {
-                    let (name, _, _) = chance.pick(&topics).clone();
-                    Wish::DropTopic(name)
-                }
-            },
-            9 if chance.one_in(2) => {
-                plan.push((Wish::Delete, pause(&mut chance)));
-                Wish::Create(replicas)
-            }
-            _ => topic(&mut chance, &mut topics, replicas),
-        };
-        plan.push((wish, pause(&mut chance)));
+    let mut first = Wisher::new(NAME, &mut chance).plan(4, 6);
+    let mut second = match chance.one_in(3) {
+        true => Wisher::new(OTHER, &mut chance).plan(1, 3),
+        false => Plan::new(),
+    };
+    let mut plan = Plan::new();
+    while !first.is_empty() || !second.is_empty() {
+        let left = u64::try_from(first.len() + second.len()).unwrap_or(1);
+        let next = if chance.below(left) < first.len() as u64 { &mut first } else { &mut second };
+        plan.push(next.remove(0));
     }
-    plan.push((Wish::Set("rebalance", json!({"mode": "Auto"})), 1));
     plan
 }
 
-fn topic(chance: &mut Chance, topics: &mut Vec<(String, i64, i64)>, replicas: i64) -> Wish {
-    let name = format!("t{}", chance.below(3));
-    // One of them goes with its resource.
-    let deletes = name == DELETED;
-    let known = topics.iter().position(|(known, _, _)| *known == name);
-    let (partitions, copies) = match known {
-        Some(at) => {
-            topics[at].1 += i64::try_from(chance.below(3)).unwrap_or(0);
-            (topics[at].1, topics[at].2)
-        }
-        None => {
-            let copies = replicas.min(*chance.pick(&[1, 3, 3]));
-            topics.push((name.clone(), 2, copies));
-            (2, copies)
-        }
-    };
-    Wish::Topic { name, partitions, copies, retention: chance.below(5), deletes }
+/// Wishes about one ensemble.
+struct Wisher<'a> {
+    chance: &'a mut Chance,
+    of: &'static str,
+    replicas: i64,
+    voters: Option<i64>,
+    size: i64,
+    /// What there is of each, with or without a resource: the policy keeps them, and partitions and copies with them.
+    topics: Vec<(String, i64, i64)>,
+    plan: Plan,
 }
 
-fn pause(chance: &mut Chance) -> u64 {
-    match chance.below(3) {
-        0 => 0,
-        1 => 1 + chance.below(4000),
-        _ => 1 + chance.below(40_000),
+impl<'a> Wisher<'a> {
+    fn new(of: &'static str, chance: &'a mut Chance) -> Self {
+        let replicas = *chance.pick(&[1, 3, 3, 3]);
+        Self { chance, of, replicas, voters: None, size: 10, topics: Vec::new(), plan: Plan::new() }
+    }
+
+    fn wish(&mut self, wish: Wish) {
+        let pause = self.pause();
+        self.plan.push(Act { of: self.of, wish, pause });
+    }
+
+    fn pause(&mut self) -> u64 {
+        match self.chance.below(3) {
+            0 => 0,
+            1 => 1 + self.chance.below(4000),
+            _ => 1 + self.chance.below(40_000),
+        }
+    }
+
+    fn plan(mut self, least: u64, more: u64) -> Plan {
+        self.wish(Wish::Create(self.replicas));
+        for step in 0..least + self.chance.below(more) {
+            self.step(step);
+        }
+        let last = Wish::Set("rebalance", json!({"mode": "Auto"}));
+        self.plan.push(Act { of: self.of, wish: last, pause: 1 });
+        self.plan
+    }
+
+    fn step(&mut self, step: u64) {
+        match self.chance.below(14) {
+            0..=2 => self.scale(),
+            3 => self.wish(Wish::Set("image", json!(format!("image:{step}")))),
+            4 => {
+                let partitions = 1 + self.chance.below(4);
+                self.wish(Wish::Set("broker", json!({"config": {"num.partitions": partitions.to_string()}})));
+            }
+            5 => self.for_a_while("suspended"),
+            6 => {
+                self.wish(Wish::Set("broker", json!({"config": {"no.such.key": "1"}})));
+                self.wish(Wish::Set("broker", json!({"config": {}})));
+            }
+            7 => {
+                self.size += 10;
+                self.wish(Wish::Set("storage", json!({"size": format!("{}Gi", self.size)})));
+            }
+            8 => match self.topics.is_empty() || self.chance.one_in(2) {
+                true => {
+                    let mode = *self.chance.pick(&["Auto", "Manual"]);
+                    self.wish(Wish::Set("rebalance", json!({"mode": mode})));
+                }
+                false => {
+                    let (name, _, _) = self.chance.pick(&self.topics).clone();
+                    self.wish(Wish::DropTopic(name));
+                }
+            },
+            9 if self.chance.one_in(2) => {
+                self.wish(Wish::Delete);
+                self.voters = None;
+                self.wish(Wish::Create(self.replicas));
+            }
+            10 => self.for_a_while("paused"),
+            11 => self.vote(),
+            _ => self.topic(),
+        }
+    }
+
+    fn scale(&mut self) {
+        let copies = self.topics.iter().map(|(_, _, copies)| *copies).max().unwrap_or(1);
+        self.replicas = (*self.chance.pick(&[1, 3, 5, 3, 5])).max(copies);
+        // The API server takes no more voters than members.
+        if self.voters.is_some_and(|voters| voters > self.replicas) {
+            self.voters = None;
+            self.wish(Wish::Set("voters", Value::Null));
+        }
+        self.wish(Wish::Set("replicas", json!(self.replicas)));
+    }
+
+    fn vote(&mut self) {
+        let voters = *self.chance.pick(&[None, Some(1), Some(3), Some(5)]);
+        self.voters = voters.filter(|voters| *voters <= self.replicas);
+        self.wish(Wish::Set("voters", self.voters.map_or(Value::Null, Value::from)));
+    }
+
+    /// It is switched on, perhaps something else is wished for meanwhile, and it is switched off again.
+    fn for_a_while(&mut self, field: &'static str) {
+        self.wish(Wish::Set(field, json!(true)));
+        if self.chance.one_in(2) {
+            self.scale();
+        }
+        self.wish(Wish::Set(field, json!(false)));
+    }
+
+    fn topic(&mut self) {
+        let name = format!("t{}", self.chance.below(3));
+        // One of them goes with its resource.
+        let deletes = name == DELETED;
+        let known = self.topics.iter().position(|(known, _, _)| *known == name);
+        let (partitions, copies) = match known {
+            Some(at) => {
+                self.topics[at].1 += i64::try_from(self.chance.below(3)).unwrap_or(0);
+                (self.topics[at].1, self.topics[at].2)
+            }
+            None => {
+                let copies = self.replicas.min(*self.chance.pick(&[1, 3, 3]));
+                self.topics.push((name.clone(), 2, copies));
+                (2, copies)
+            }
+        };
+        let retention = self.chance.below(5);
+        self.wish(Wish::Topic { name, partitions, copies, retention, deletes });
     }
 }
 
-/// The Ensemble's name in the store.
-pub(super) fn ensemble() -> Name {
-    name("Ensemble", NAMESPACE, NAME)
+/// An Ensemble's name in the store.
+pub(super) fn ensemble(of: &str) -> Name {
+    name("Ensemble", NAMESPACE, of)
 }
 
-/// The Ensemble as somebody writes it.
-pub(super) fn ensemble_of(spec: Value) -> Value {
-    json!({"apiVersion": API_VERSION, "kind": "Ensemble", "metadata": {"name": NAME}, "spec": spec})
+/// The resource of a topic; those of the second ensemble have the same topics under other names.
+pub(super) fn topic(of: &str, topic: &str) -> Name {
+    let resource = if of == NAME { topic.to_owned() } else { format!("{of}-{topic}") };
+    name("Topic", NAMESPACE, &resource)
+}
+
+/// A resource as somebody writes it.
+pub(super) fn resource(kind: &str, of: &str, spec: Value) -> Value {
+    json!({"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": of}, "spec": spec})
 }
 
 /// The volumes tell whose they are: before that an Ensemble that is made anew does not know its members again.
-pub(super) fn may_be_deleted(world: &World) -> bool {
+pub(super) fn may_be_deleted(world: &World, of: &str) -> bool {
     let claims = world.store.of_kind("PersistentVolumeClaim");
-    let known = |(_, claim): &(Name, Arc<Value>)| !claim["metadata"]["annotations"][names::PLACE].is_null();
-    let members = world.ensemble.members.len();
+    let known = |(_, claim): &(Name, Arc<Value>)| {
+        world.instance(claim) == Some(of) && !claim["metadata"]["annotations"][names::PLACE].is_null()
+    };
+    let members = world.ensembles[of].members.len();
     members > 0 && claims.iter().filter(|claim| known(claim)).count() >= members
 }
 
 /// Does it; false if the API server would not take it now.
-pub(super) fn fulfil(world: &mut World, wish: &Wish) -> bool {
-    world.tell(format!("user: {wish:?}"));
+pub(super) fn fulfil(world: &mut World, of: &'static str, wish: &Wish) -> bool {
+    world.tell(format!("user: {of}: {wish:?}"));
     match wish {
         Wish::Create(replicas) => {
             let spec = json!({"replicas": replicas, "storage": {"size": "10Gi"}});
-            world.resource().is_some() || world.store.create(&ensemble(), ensemble_of(spec)).is_ok()
+            put(world, &ensemble(of), |there| there.is_none().then_some(spec))
         }
-        Wish::Set(field, value) => {
-            world.store.edit(&ensemble(), |there| there["spec"][*field] = value.clone())
-        }
-        Wish::Topic { name: topic, partitions, copies, retention, deletes } => {
-            let name = name("Topic", NAMESPACE, topic);
+        Wish::Set(field, value) => put(world, &ensemble(of), |there| {
+            let mut spec = there?.clone();
+            spec[*field] = value.clone();
+            Some(spec)
+        }),
+        Wish::Topic { name, partitions, copies, retention, deletes } => {
             let mut config = json!({"retention.ms": format!("{}", 1000 + retention)});
             if *copies > 2 {
                 config["min.insync.replicas"] = json!("2");
             }
-            let spec = json!({
-                "ensembleRef": {"name": NAME}, "partitions": partitions, "replicationFactor": copies,
+            let mut spec = json!({
+                "ensembleRef": {"name": of}, "partitions": partitions, "replicationFactor": copies,
                 "config": config, "deletionPolicy": if *deletes { "Delete" } else { "Retain" },
             });
-            if world.store.get(&name).is_some() {
-                return world.store.edit(&name, |there| there["spec"] = spec);
+            if of != NAME {
+                spec["topicName"] = json!(name);
             }
-            let made = json!({"apiVersion": API_VERSION, "kind": "Topic", "metadata": {}, "spec": spec});
-            world.store.create(&name, made).is_ok()
+            put(world, &topic(of, name), |_| Some(spec))
         }
-        Wish::DropTopic(topic) => world.store.delete(&name("Topic", NAMESPACE, topic), None).is_ok(),
-        Wish::Delete => world.store.delete(&ensemble(), None).is_ok(),
+        Wish::DropTopic(name) => world.store.delete(&topic(of, name), None).is_ok(),
+        Wish::Delete => world.store.delete(&ensemble(of), None).is_ok(),
+    }
+}
+
+/// Makes or alters a resource by its specification, if schema and rules admit that.
+fn put(world: &mut World, name: &Name, spec: impl FnOnce(Option<&Value>) -> Option<Value>) -> bool {
+    thread_local! {
+        static ENSEMBLE: Kind = Kind::new("Ensemble").expect("a kind");
+        static TOPIC: Kind = Kind::new("Topic").expect("a kind");
+    }
+    let old = world.store.get(name).map(|old| resource(&name.0, &name.2, old["spec"].clone()));
+    let Some(spec) = spec(old.as_ref().map(|old| &old["spec"])) else { return old.is_some() };
+    let new = resource(&name.0, &name.2, spec.clone());
+    let rules = if name.0 == "Topic" { &TOPIC } else { &ENSEMBLE };
+    let findings = rules.with(|kind| kind.check(&new, old.as_ref()));
+    if !findings.is_empty() {
+        world.tell(format!("not admitted: {findings:?}"));
+        return false;
+    }
+    match old {
+        Some(_) => world.store.edit(name, |there| there["spec"] = spec),
+        None => world.store.create(name, new).is_ok(),
     }
 }

@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -17,11 +18,16 @@ use super::store::{Name, Store, name};
 use crate::chance::Chance;
 use crate::ensemble::status::timestamp;
 use crate::kubernetes::names;
+use crate::kubernetes::record::Record;
 
-/// The namespace of everything.
+/// The namespace of everything but the lease.
 pub(super) const NAMESPACE: &str = "n";
-/// The ensemble.
+/// Where the operators run.
+pub(super) const OPERATORS: &str = "operators";
+/// The ensemble that is always wished for.
 pub(super) const NAME: &str = "main";
+/// Another one beside it: its name is that of a pod of the first.
+pub(super) const OTHER: &str = "main-2";
 
 thread_local! { static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) }; }
 
@@ -91,12 +97,32 @@ impl Options {
     }
 }
 
+/// The agents of each ensemble, by its name.
+#[derive(Debug, Default)]
+pub(super) struct Ensembles(BTreeMap<String, Ensemble>);
+
+impl Index<&str> for Ensembles {
+    type Output = Ensemble;
+
+    fn index(&self, name: &str) -> &Ensemble {
+        &self.0[name]
+    }
+}
+
+impl IndexMut<&str> for Ensembles {
+    fn index_mut(&mut self, name: &str) -> &mut Ensemble {
+        self.0.get_mut(name).expect("an ensemble of this world")
+    }
+}
+
 /// Everything.
 pub(super) struct World {
     /// The API server.
     pub(super) store: Store,
-    /// The agents.
-    pub(super) ensemble: Ensemble,
+    /// The ensembles' names.
+    pub(super) names: Vec<&'static str>,
+    /// Their agents.
+    pub(super) ensembles: Ensembles,
     /// What must hold.
     pub(super) laws: Laws,
     /// What happens by chance.
@@ -126,13 +152,16 @@ pub(super) struct World {
 pub(super) type Shared = Rc<RefCell<World>>;
 
 impl World {
-    /// An empty cluster.
-    pub(super) fn new(seed: u64, options: Options) -> Shared {
+    /// An empty cluster, for ensembles of these names.
+    pub(super) fn new(seed: u64, options: Options, names: Vec<&'static str>) -> Shared {
         // Every world begins at the same time.
         BEGAN.with(|began| began.set(Some(Instant::now())));
         Rc::new(RefCell::new(Self {
             store: Store::default(),
-            ensemble: Ensemble::default(),
+            ensembles: Ensembles(
+                names.iter().map(|name| ((*name).to_owned(), Ensemble::default())).collect(),
+            ),
+            names,
             laws: Laws::default(),
             chance: Chance::of_seed(seed),
             options,
@@ -169,12 +198,25 @@ impl World {
     }
 
     /// The wanted ensemble.
-    pub(super) fn resource(&self) -> Option<&Value> {
-        self.store.get(&name("Ensemble", NAMESPACE, NAME)).map(AsRef::as_ref)
+    pub(super) fn resource(&self, of: &str) -> Option<&Value> {
+        self.store.get(&name("Ensemble", NAMESPACE, of)).map(AsRef::as_ref)
     }
 
-    /// The ConfigMap's name.
-    pub(super) fn record_name() -> Name {
-        name("ConfigMap", NAMESPACE, &names::agents(NAME))
+    /// The record of its members, as the API server has it.
+    pub(super) fn record(&self, of: &str) -> Option<Record> {
+        let map = self.store.get(&record_name(of))?;
+        serde_json::from_str(map["data"]["members.yaml"].as_str()?).ok()
     }
+
+    /// The ensemble that an object is labelled with, if it is one of this world.
+    pub(super) fn instance(&self, value: &Value) -> Option<&'static str> {
+        let labels = &value["metadata"]["labels"];
+        let ours = labels[names::MANAGED_BY] == names::MANAGER;
+        self.names.iter().copied().find(|name| ours && labels[names::INSTANCE] == **name)
+    }
+}
+
+/// The name of the ConfigMap of an ensemble.
+pub(super) fn record_name(of: &str) -> Name {
+    name("ConfigMap", NAMESPACE, &names::agents(of))
 }
