@@ -94,6 +94,11 @@ impl<K: Object> Feed<K> {
         Self { cache, namespace, listed: Vec::new() }
     }
 
+    /// The namespace that is watched; `None` for all.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     /// Takes an event; returns the objects that may have changed.
     pub fn take(&mut self, event: Event<K>) -> Vec<Arc<K>> {
         match event {

@@ -16,6 +16,7 @@ pub mod differs;
 pub mod events;
 pub mod facts;
 pub mod filling;
+pub mod follow;
 pub mod http;
 pub mod lease;
 pub mod metrics;

@@ -9,12 +9,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use futures::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Client, Resource};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -25,6 +24,7 @@ use super::cache::{Cache, Caches, Feed, instance};
 use super::client::Server;
 use super::events::Events;
 use super::filling::Filling;
+use super::follow::{Listener, follow};
 use super::lease::{Leadership, campaign, release};
 use super::metrics::{Ended, Metrics};
 use super::read::Key;
@@ -205,48 +205,36 @@ fn watch<K: Object>(
         };
         shared.filling.borrow_mut().begins(&namespace);
         let feed = Feed::new(Rc::clone(cache), namespace.clone());
-        spawn_local(follow((api, namespace), config.clone(), feed, Rc::clone(shared), ensemble));
+        let watch = Watch { shared: Rc::clone(shared), namespace, ensemble };
+        spawn_local(follow(api, config.clone(), feed, watch));
     }
 }
 
-async fn follow<K: Object>(
-    (api, scope): (kube::Api<K>, Option<String>),
-    config: watcher::Config,
-    mut feed: Feed<K>,
+/// What becomes of one watch.
+struct Watch<K> {
     shared: Rc<Shared>,
+    namespace: Option<String>,
     ensemble: fn(&K) -> Option<String>,
-) {
-    let mut filled = false;
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
-    while let Some(event) = events.next().await {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => {
-                let namespace = scope.as_deref().unwrap_or("all");
-                tracing::warn!(kind = %K::kind(&()), namespace, %error, "the watch is begun anew");
-                if is_refused(&error) && shared.filling.borrow_mut().failed(&scope) {
-                    tracing::error!(namespace, "nothing is looked after here: {UNKNOWN}");
-                }
-                continue;
-            }
-        };
-        if matches!(event, watcher::Event::InitDone) && !filled {
-            filled = true;
-            shared.filling.borrow_mut().filled(&scope);
-        }
-        for object in feed.take(event) {
-            let namespace = Resource::meta(object.as_ref()).namespace.clone().unwrap_or_default();
-            if let Some(name) = ensemble(&object) {
-                shared.ask(Key { namespace, name });
-            }
-        }
-    }
 }
 
-/// The server answers, and will say the same again until somebody does something.
-fn is_refused(error: &watcher::Error) -> bool {
-    let watcher::Error::InitialListFailed(kube::Error::Api(status)) = error else { return false };
-    (400..500).contains(&status.code)
+impl<K: Object> Listener<K> for Watch<K> {
+    fn filled(&self) {
+        self.shared.filling.borrow_mut().filled(&self.namespace);
+    }
+
+    fn refused(&self) {
+        if self.shared.filling.borrow_mut().failed(&self.namespace) {
+            let namespace = self.namespace.as_deref().unwrap_or("all");
+            tracing::error!(namespace, "nothing is looked after here: {UNKNOWN}");
+        }
+    }
+
+    fn touched(&self, object: &K) {
+        let namespace = Resource::meta(object).namespace.clone().unwrap_or_default();
+        if let Some(name) = (self.ensemble)(object) {
+            self.shared.ask(Key { namespace, name });
+        }
+    }
 }
 
 impl Shared {

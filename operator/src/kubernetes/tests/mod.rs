@@ -6,6 +6,9 @@
 //! client                caches that lag, refusals, an end at a write    ensemble, answers, agents   the agents and what they answer
 //! user, run, shape      wishes, a seed, and the end that must be        laws          what must hold at every write
 //! ```
+//! Some seeds have two ensembles in one namespace. Watches that end or expire are no part of the model: `kubernetes/follow` tests the
+//! real ones against an HTTP server.
+//!
 //! `OPERATOR_SEEDS=N cargo test -p streamkeeper-operator --lib seeds` runs N seeds; `OPERATOR_SEED=N` runs one and tells what happens.
 //!
 //! Checked are O1 to O8, O11 to O14 and O18: O7 and O8 at the end, which must be that of the same resources made without faults; O9 and
