@@ -120,7 +120,10 @@ fn nothing_is_written_while_a_topic_waits_for_another_specification() {
         }
         let most = Duration::from_secs(600);
         assert!(drive.still(most).await, "it comes to rest");
-        assert!(fulfil(&mut drive.world.borrow_mut(), NAME, &topic(3)));
+        // Its copies cannot be changed, but another resource of its name can want others.
+        for wish in [Wish::DropTopic("t".to_owned()), topic(3)] {
+            assert!(fulfil(&mut drive.world.borrow_mut(), NAME, &wish));
+        }
         assert!(drive.still(most).await, "it comes to rest although the topic cannot become that");
         let world = drive.world.borrow();
         let status = world.resource(NAME).map(|r| r["status"]["conditions"].to_string()).unwrap_or_default();
