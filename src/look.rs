@@ -57,6 +57,7 @@ impl Look {
                 kept: true,
                 runs: told.is_some(),
                 ending: false,
+                growth: None,
                 outdated: told.is_some_and(|told| told.revision != wanted),
                 lost: false,
                 leaving,

@@ -68,6 +68,7 @@ mod tests {
                 cluster_id: "5d1f8a3e000040008000000000000001".to_owned(),
                 replicas: spec.replicas,
                 template: ("1Gi".to_owned(), None),
+                restarted_at: None,
                 memory: memory.clone(),
                 spec,
                 image: "streamkeeper:1".to_owned(),

@@ -68,6 +68,7 @@ impl Processes {
                 kept: true,
                 runs: kept.is_some(),
                 ending: false,
+                growth: None,
                 outdated: kept.is_some_and(|kept| kept.revision != wanted),
                 lost: kept.is_none() && has_lost_its_disk(directory, member),
                 leaving: member.leaving,

@@ -69,6 +69,8 @@ pub enum Reason {
     Blocked,
     /// The specification cannot be fulfilled.
     InvalidSpec,
+    /// The API server does not take what the specification asks for: a quota, a policy, a missing right, a name that is taken.
+    Refused,
     /// `spec.paused`.
     Paused,
     /// `spec.suspended`.
@@ -90,6 +92,7 @@ impl Reason {
             Self::PartitionsUnhealthy => "PartitionsUnhealthy",
             Self::Blocked => "Blocked",
             Self::InvalidSpec => "InvalidSpec",
+            Self::Refused => "Refused",
             Self::Paused => "Paused",
             Self::Suspended => "Suspended",
         }

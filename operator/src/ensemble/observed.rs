@@ -76,8 +76,19 @@ pub struct Process {
     pub lost: bool,
     /// It was decided that it leaves for good: a durable mark, set before the ensemble removes it.
     pub leaving: bool,
+    /// Its volume is smaller than it shall be.
+    pub growth: Option<Growth>,
     /// What people find it by: `process 4711`, a pod's name.
     pub name: String,
+}
+
+/// A volume that is smaller than it shall be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// It does not grow: another specification is needed, or a hand.
+    pub lasting: bool,
+    /// What there is, and who says so: a part of a sentence.
+    pub message: String,
 }
 
 /// A member as the quorum leader sees it.

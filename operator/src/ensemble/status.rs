@@ -122,7 +122,17 @@ fn is_ready(
 ) -> (Option<bool>, Reason, String) {
     let serving = format!("{ready} of {wanted} members serve");
     if desired.ensemble.suspended {
-        return (Some(false), Reason::Suspended, "all members are stopped, their data is kept".to_owned());
+        let running = observed.members.values().any(|m| m.process.runs);
+        return (
+            Some(false),
+            Reason::Suspended,
+            (if running {
+                "members are being stopped, their data is kept"
+            } else {
+                "all members are stopped, their data is kept"
+            })
+            .to_owned(),
+        );
     }
     if observed.quorum.is_none() {
         return (Some(false), Reason::NoQuorum, format!("{serving}; nobody leads the quorum"));
@@ -130,6 +140,13 @@ fn is_ready(
     let partitions = observed.partitions;
     if partitions.offline > 0 {
         let message = format!("{} of {} partitions have no leader", partitions.offline, partitions.total);
+        return (Some(false), Reason::PartitionsUnhealthy, message);
+    }
+    if partitions.under_min_insync > 0 {
+        let message = format!(
+            "{} of {} partitions refuse writes with acks=all: fewer replicas are in sync than min.insync.replicas",
+            partitions.under_min_insync, partitions.total
+        );
         return (Some(false), Reason::PartitionsUnhealthy, message);
     }
     if ready < wanted {

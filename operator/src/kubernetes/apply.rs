@@ -3,7 +3,8 @@
 //! Each write names the state that was read, so that one that relies on an old picture is refused. An object that somebody else owns
 //! is never touched. Must not know: members and plans. Read first: [`apply`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
@@ -12,6 +13,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::api::{Api, ApiError, Identity, Object, Part};
 use super::build::{Kind, Parts, Wanted, config_map, objects, volume};
@@ -92,6 +94,37 @@ async fn one<A: Api>(
     Ok(Some(format!("apply {kind:?} {name}: {field}")))
 }
 
+/// What the API server refused of volumes, by member. It is asked for the same again only after a while: this is a pace, and decides
+/// nothing.
+#[derive(Debug, Default)]
+pub struct Refusals(BTreeMap<i32, Refused>);
+
+#[derive(Debug)]
+struct Refused {
+    asked: Value,
+    why: String,
+    at: Instant,
+}
+
+/// A refused change of a volume is asked for again after this time: somebody may have allowed its class to grow.
+const ASK_AGAIN: Duration = Duration::from_secs(300);
+
+impl Refusals {
+    /// What was refused of each member's volume.
+    pub fn all(&self) -> impl Iterator<Item = (i32, &str)> {
+        self.0.iter().map(|(id, refused)| (*id, refused.why.as_str()))
+    }
+
+    /// What was refused of this member's volume.
+    pub fn of(&self, id: i32) -> Option<&str> {
+        self.0.get(&id).map(|refused| refused.why.as_str())
+    }
+
+    fn is_fresh(&self, id: i32, body: &Value) -> bool {
+        self.0.get(&id).is_some_and(|refused| refused.asked == *body && refused.at.elapsed() < ASK_AGAIN)
+    }
+}
+
 /// Brings the volumes to what they shall be. A volume that cannot grow is told of and holds nothing up.
 ///
 /// # Errors
@@ -100,8 +133,10 @@ pub async fn volumes<A: Api>(
     api: &A,
     parts: &Parts,
     found: &Found,
-) -> Result<(Written, Vec<String>), ApiError> {
-    let (mut written, mut refused) = (Written::new(), Vec::new());
+    refusals: &mut Refusals,
+) -> Result<Written, ApiError> {
+    let mut written = Written::new();
+    refusals.0.retain(|id, _| found.claims.contains_key(id));
     let mut confirmed = false;
     for (id, claim) in &found.claims {
         let annotations = claim.metadata.annotations.as_ref();
@@ -112,19 +147,30 @@ pub async fn volumes<A: Api>(
         }
         let body = volume::build(parts, *id, claim);
         let live = serde_json::to_value(claim.as_ref()).unwrap_or_default();
-        let Some(field) = differs(&body, &live) else { continue };
+        let Some(field) = differs(&body, &live) else {
+            refusals.0.remove(id);
+            continue;
+        };
+        if refusals.is_fresh(*id, &body) {
+            continue;
+        }
         if !std::mem::replace(&mut confirmed, true) {
             confirm_record(api, parts).await?;
         }
         let name = claim.metadata.name.clone().unwrap_or_default();
-        let body = pinned(&body, &identity(&claim.metadata));
-        match api.apply::<PersistentVolumeClaim>(&parts.namespace, &name, &body, Part::Main).await {
-            Ok(()) => written.push(format!("apply volume {name}: {field}")),
-            Err(ApiError::Refused { message, .. }) => refused.push(format!("volume {name}: {message}")),
+        let asked = pinned(&body, &identity(&claim.metadata));
+        match api.apply::<PersistentVolumeClaim>(&parts.namespace, &name, &asked, Part::Main).await {
+            Ok(()) => {
+                refusals.0.remove(id);
+                written.push(format!("apply volume {name}: {field}"));
+            }
+            Err(ApiError::Refused { message, .. }) => {
+                refusals.0.insert(*id, Refused { asked: body, why: message, at: Instant::now() });
+            }
             Err(error @ (ApiError::Conflict { .. } | ApiError::Unavailable { .. })) => return Err(error),
         }
     }
-    Ok((written, refused))
+    Ok(written)
 }
 
 /// What volumes say of their members outlives the record, so it must not come from an old picture of it (Sieve's stale state): a volume
@@ -291,6 +337,7 @@ mod tests {
             cluster_id: "0".repeat(32),
             template: (spec.storage.size.clone(), None),
             spec,
+            restarted_at: None,
             memory,
             replicas,
             image: "image".to_owned(),
@@ -327,7 +374,10 @@ mod tests {
         for (there, is_taken) in [(there(old.clone()), true), (there(new), false), (Vec::new(), false)] {
             let server = Server { there, ..Server::default() };
             let parts = parts(old.clone(), 3);
-            let written = volumes(&server, &parts, &found).now_or_never().expect("nothing is waited for");
+            let mut refusals = Refusals::default();
+            let written = volumes(&server, &parts, &found, &mut refusals)
+                .now_or_never()
+                .expect("nothing is waited for");
             assert_eq!(written.is_ok(), is_taken, "{written:?}");
             assert_eq!(server.written.borrow().len(), usize::from(is_taken));
         }

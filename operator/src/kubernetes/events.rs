@@ -18,8 +18,12 @@ use super::api::{Api, Object};
 use super::metrics::Metrics;
 use crate::ensemble::plan::Step;
 
-/// The same thing is not said again for this long.
+/// What cannot be done is not said again for this long.
 const SILENCE: Duration = Duration::from_secs(600);
+/// A step may be repeated until it is seen to be done, which is one happening; later it is another one.
+const STEP_SILENCE: Duration = Duration::from_secs(20);
+/// What is so until somebody changes it is said once, as far as that goes: where all is as wanted, nothing is written.
+const FACT_SILENCE: Duration = Duration::from_secs(24 * 3600);
 /// At most this many things are remembered as said.
 const SAID_MAX: usize = 4096;
 /// Kubernetes' limit of a note, in bytes.
@@ -56,6 +60,8 @@ pub enum Happening {
     DeletionHeld,
     /// The specification cannot be carried out.
     InvalidSpec,
+    /// The API server does not take what the specification asks for.
+    Refused,
     /// A volume cannot be grown.
     VolumeNotGrown,
     /// A volume is larger than the specification.
@@ -82,9 +88,30 @@ impl Happening {
             Self::TopicDeleted => "TopicDeleted",
             Self::DeletionHeld => "DeletionHeld",
             Self::InvalidSpec => "InvalidSpec",
+            Self::Refused => "Refused",
             Self::VolumeNotGrown => "VolumeNotGrown",
             Self::VolumeLarger => "VolumeLarger",
             Self::StepFailed => "StepFailed",
+        }
+    }
+
+    /// How long the same is not said again.
+    fn silence(self) -> Duration {
+        match self {
+            Self::VolumeNotGrown | Self::VolumeLarger => FACT_SILENCE,
+            Self::DeletionHeld | Self::InvalidSpec | Self::Refused | Self::StepFailed => SILENCE,
+            Self::MemberStarted
+            | Self::MemberRestarted
+            | Self::MemberStopped
+            | Self::MemberLeaves
+            | Self::MemberRetired
+            | Self::LeadsHandedOver
+            | Self::MemberCordoned
+            | Self::MemberUncordoned
+            | Self::VotersChanged
+            | Self::RebalancePolicyChanged
+            | Self::TopicApplied
+            | Self::TopicDeleted => STEP_SILENCE,
         }
     }
 
@@ -92,6 +119,7 @@ impl Happening {
         match self {
             Self::DeletionHeld
             | Self::InvalidSpec
+            | Self::Refused
             | Self::VolumeNotGrown
             | Self::VolumeLarger
             | Self::StepFailed => true,
@@ -168,11 +196,12 @@ impl Events {
 
     fn is_new(&self, what: (String, Happening, String), now: Instant) -> bool {
         let mut said = self.said.borrow_mut();
-        if said.get(&what).is_some_and(|at| now.duration_since(*at) < SILENCE) {
+        let is_fresh = |of: Happening, at: &Instant| now.duration_since(*at) < of.silence();
+        if said.get(&what).is_some_and(|at| is_fresh(what.1, at)) {
             return false;
         }
         if said.len() >= SAID_MAX {
-            said.retain(|_, at| now.duration_since(*at) < SILENCE);
+            said.retain(|(_, of, _), at| is_fresh(*of, at));
         }
         if said.len() >= SAID_MAX {
             said.clear();
@@ -226,5 +255,12 @@ mod tests {
         assert!(events.is_new(what("a"), now) && !events.is_new(what("a"), now));
         assert!(events.is_new(what("b"), now));
         assert!(events.is_new(what("a"), now + SILENCE));
+        // The second restart of an hour was not told of, and not counted.
+        let restart = || ("uid".to_owned(), Happening::MemberRestarted, "restart member 1".to_owned());
+        assert!(events.is_new(restart(), now) && !events.is_new(restart(), now + Duration::from_secs(5)));
+        assert!(events.is_new(restart(), now + Duration::from_secs(60)));
+        // A volume that is larger than wanted was told of every ten minutes, for ever.
+        let larger = || ("uid".to_owned(), Happening::VolumeLarger, "volume".to_owned());
+        assert!(events.is_new(larger(), now) && !events.is_new(larger(), now + 2 * SILENCE));
     }
 }

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
 
+use super::apply::Refusals;
+use super::build::volume;
 use super::names;
 use super::read::Found;
 use super::record::{Member, Memory};
-use crate::ensemble::observed::{Blocker, Observed, Process};
+use crate::ensemble::observed::{Blocker, Growth, Observed, Process};
 
 /// The facts by member, of those that are remembered. `revision` is that of the wanted pods.
 pub fn processes(found: &Found, memory: &Memory, revision: &str) -> BTreeMap<i32, Process> {
@@ -23,6 +25,7 @@ pub fn processes(found: &Found, memory: &Memory, revision: &str) -> BTreeMap<i32
             // A pod that ends is a member that still runs, so that the next one is stopped only after it. A pod without its disk waits
             // and does nothing.
             runs: !lost && (member.id < replicas || pod.is_some()),
+            growth: None,
             ending: pod.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some()),
             outdated: pod.is_some_and(|pod| revision_of(pod) != Some(revision)),
             lost,
@@ -49,6 +52,18 @@ fn lost(found: &Found, memory: &Memory, member: &Member) -> bool {
 /// What the pod was made from.
 pub fn revision_of(pod: &Pod) -> Option<&str> {
     pod.metadata.annotations.as_ref()?.get(names::REVISION).map(String::as_str)
+}
+
+/// Says which volumes are smaller than they were asked to be, and which cannot be asked.
+pub fn note_growth(observed: &mut Observed, found: &Found, refusals: &Refusals) {
+    for (id, member) in &mut observed.members {
+        let refused =
+            refusals.of(*id).map(|why| (true, format!("its volume does not become what is wanted: {why}")));
+        let growing =
+            || found.claims.get(id).and_then(|claim| volume::growing(claim)).map(|text| (false, text));
+        let growth = refused.or_else(growing);
+        member.process.growth = growth.map(|(lasting, message)| Growth { lasting, message });
+    }
 }
 
 /// Where the agents' gRPC is, of those pods that have an address and are not about to end.

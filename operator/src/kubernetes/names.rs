@@ -16,6 +16,8 @@ pub const INSTANCE: &str = "app.kubernetes.io/instance";
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The label with the role of a pod.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// The annotation of an Ensemble whose every change restarts all members, one after the other: when that was asked for, by custom.
+pub const RESTARTED_AT: &str = "streamkeeper.dev/restarted-at";
 /// The annotation with a digest of what was applied, so that a field that is not applied any more is noticed.
 pub const APPLIED: &str = "streamkeeper.dev/applied";
 /// The annotation of a pod with what it was made from: another one, and the member must be restarted.
@@ -142,7 +144,8 @@ mod tests {
     #[test]
     fn a_pod_is_the_ensembles_if_its_stateful_set_made_it() {
         let made_by = |kind: &str, name: &str, controller| {
-            let owner = json!({"apiVersion": "v1", "kind": kind, "name": name, "uid": "u", "controller": controller});
+            let owner =
+                json!({"apiVersion": "v1", "kind": kind, "name": name, "uid": "u", "controller": controller});
             serde_json::from_value(json!({"ownerReferences": [owner]})).expect("metadata")
         };
         assert!(is_pod_of("main", &made_by("StatefulSet", "main", true)));

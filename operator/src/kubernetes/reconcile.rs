@@ -20,11 +20,12 @@ use super::lease::Leadership;
 use super::metrics::Metrics;
 use super::read::{Found, Key, claims_now, read};
 use super::record::Memory;
+use super::report::Refusal;
 use super::substrate::Pods;
 use super::validate::{Validated, check_class, sentence, validate};
 use super::{facts, names, report, topics};
 use crate::agents::Agents;
-use crate::crd::{Ensemble, EnsembleStatus, Topic, TopicStatus};
+use crate::crd::{Ensemble, EnsembleStatus, Reason, Topic, TopicStatus};
 use crate::ensemble::observe::observe;
 use crate::ensemble::observed::Observed;
 use crate::ensemble::plan::{Plan, Planned, Step, plan};
@@ -97,12 +98,13 @@ pub struct Kept<G> {
     agents: G,
     token: i64,
     said: Option<(EnsembleStatus, Instant)>,
+    refusals: apply::Refusals,
 }
 
 impl<G: Agents> Kept<G> {
     /// Before the first look. `agents` has no addresses yet.
     pub fn new(agents: G) -> Self {
-        Self { agents, token: 0, said: None }
+        Self { agents, token: 0, said: None, refusals: apply::Refusals::default() }
     }
 }
 
@@ -140,10 +142,11 @@ pub async fn look<A: Api, G: Agents>(
     let mut refusal = refusal.filter(|_| !is_planted(Plant::RefusedAndDone));
     let changes = refusal.is_none() && !ensemble.spec.paused;
     if changes {
-        refusal = bring_objects(operator, &ensemble, &parts, &found).await?;
+        refusal = bring_objects(operator, &ensemble, &parts, &found, &mut kept.refusals).await?;
     }
     confirm_losses(operator.api, &parts, &mut found).await?;
-    let observed = look_at_members(operator, kept, &parts, &found).await;
+    let mut observed = look_at_members(operator, kept, &parts, &found).await;
+    facts::note_growth(&mut observed, &found, &kept.refusals);
     if let Some(quorum) = &observed.quorum {
         operator.leadership.outrun(quorum.fencing_token);
     }
@@ -156,7 +159,7 @@ pub async fn look<A: Api, G: Agents>(
         None
     };
     let scene = Scene { key, found: &found, validated: &validated, observed: &observed, planned: &planned };
-    report_all(operator, kept, &ensemble, &scene, refusal.as_deref()).await?;
+    report_all(operator, kept, &ensemble, &scene, refusal.as_ref()).await?;
     if let Some(failed) = failed {
         return Err(failed);
     }
@@ -180,10 +183,10 @@ fn wanted<A>(
     key: &Key,
     ensemble: &Ensemble,
     found: &Found,
-) -> (Parts, Validated, Option<String>) {
+) -> (Parts, Validated, Option<Refusal>) {
     let uid = ensemble.metadata.uid.clone().unwrap_or_default();
     let remembered = recollect(found);
-    let mut refusal = remembered.as_ref().err().cloned();
+    let mut refusal = remembered.as_ref().err().cloned().map(Refusal::refused);
     let (cluster_id, memory) = remembered.unwrap_or_default();
     let members = i32::try_from(memory.record.members.len()).unwrap_or(i32::MAX);
     let storage = &ensemble.spec.storage;
@@ -193,7 +196,7 @@ fn wanted<A>(
         template.as_ref().and_then(|(_, there)| check_class(storage.class.as_deref(), there.as_deref()));
     validated.findings.extend(class);
     if refusal.is_none() && !validated.findings.is_empty() {
-        refusal = Some(sentence(&validated.findings));
+        refusal = Some(Refusal::invalid(sentence(&validated.findings)));
     }
     let parts = Parts {
         name: key.name.clone(),
@@ -201,6 +204,12 @@ fn wanted<A>(
         cluster_id: cluster_id.unwrap_or_else(|| uid.replace('-', "")),
         uid,
         spec: ensemble.spec.clone(),
+        restarted_at: ensemble
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|a| a.get(names::RESTARTED_AT))
+            .cloned(),
         memory,
         replicas: facts::replicas(found),
         template: template.unwrap_or_else(|| (storage.size.clone(), storage.class.clone())),
@@ -224,18 +233,22 @@ async fn bring_objects<A: Api>(
     ensemble: &Ensemble,
     parts: &Parts,
     found: &Found,
-) -> Result<Option<String>, LookError> {
+    kept: &mut apply::Refusals,
+) -> Result<Option<Refusal>, LookError> {
     match apply::apply(operator.api, parts, found).await {
         Ok(written) => written.iter().for_each(|what| tracing::info!(ensemble = parts.name, "{what}")),
         Err(ApplyError::Api(ApiError::Refused { what, message })) => {
-            return Ok(Some(format!("{what}: {message}")));
+            return Ok(Some(Refusal::refused(format!("{what}: {message}"))));
         }
         Err(ApplyError::Api(error)) => return Err(error.into()),
-        Err(foreign @ ApplyError::Foreign { .. }) => return Ok(Some(foreign.to_string())),
+        Err(foreign @ ApplyError::Foreign { .. }) => {
+            return Ok(Some(Refusal::refused(foreign.to_string())));
+        }
     }
-    let (written, refused) = apply::volumes(operator.api, parts, found).await?;
+    let written = apply::volumes(operator.api, parts, found, kept).await?;
     written.iter().for_each(|what| tracing::info!(ensemble = parts.name, "{what}"));
-    for note in refused {
+    for (id, why) in kept.all() {
+        let note = format!("volume {}: {why}", names::claim(&parts.name, id));
         operator.tell(ensemble, Happening::VolumeNotGrown, &note).await;
     }
     for claim in found.claims.values() {
@@ -370,7 +383,7 @@ async fn report_all<A: Api, G>(
     kept: &mut Kept<G>,
     ensemble: &Ensemble,
     scene: &Scene<'_>,
-    refusal: Option<&str>,
+    refusal: Option<&Refusal>,
 ) -> Result<(), LookError> {
     let now = timestamp((operator.wall)());
     let moment = |generation| Moment {
@@ -386,9 +399,11 @@ async fn report_all<A: Api, G>(
     let desired = &scene.validated.desired;
     let mut next = status(desired, scene.observed, scene.planned, &previous, endpoints, &at);
     next.selector = Some(names::selector_text(&scene.key.name));
-    if let Some(why) = refusal {
-        report::refuse_ensemble(&mut next, &previous, why, &at);
-        operator.tell(ensemble, Happening::InvalidSpec, why).await;
+    if let Some(refusal) = refusal {
+        report::refuse_ensemble(&mut next, &previous, refusal, &at);
+        let is_invalid = refusal.reason == Reason::InvalidSpec;
+        let happening = if is_invalid { Happening::InvalidSpec } else { Happening::Refused };
+        operator.tell(ensemble, happening, &refusal.why).await;
     }
     let age = kept.said.as_ref().map(|(_, at)| at.elapsed());
     if report::is_news(&previous, &next, age) {

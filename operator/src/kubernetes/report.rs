@@ -1,8 +1,8 @@
 //! Writes the status of the Ensemble and of its Topics, when it says something new.
 //!
 //! What changes all the time (the zxid, bytes, when something is looked at next) is no news by itself: it is written with the next
-//! news, or every few seconds while a change is being carried out; once nothing is to be done, nothing is written. Must not know:
-//! where a status comes from. Read first: [`is_news`].
+//! news, or every few seconds while a change is being carried out, or once a minute while nothing of that goes on; once nothing is to
+//! be done, nothing is written. Must not know: where a status comes from. Read first: [`is_news`].
 
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use crate::plant::{Plant, is_planted};
 
 /// How often numbers alone are written while a change is being carried out.
 const NUMBERS: Duration = Duration::from_secs(5);
+/// The same where nothing goes on: a member that is awaited for hours, say.
+const IDLE_NUMBERS: Duration = Duration::from_secs(60);
 /// An election is over after this time, or something is wrong.
 const ELECTION_SECONDS: i64 = 15;
 
@@ -33,8 +35,23 @@ pub fn is_news(previous: &EnsembleStatus, next: &EnsembleStatus, age: Option<Dur
     // What waits for another specification waits without end: only what is said of it is news, not when it is looked at next.
     let settled = holds(next, ConditionType::Progressing) == Some(false)
         || holds(next, ConditionType::Stalled) == Some(true);
-    let numbers_due = !settled && age.is_none_or(|age| age >= NUMBERS);
+    let pace = if is_still(previous, next) { IDLE_NUMBERS } else { NUMBERS };
+    let numbers_due = !settled && age.is_none_or(|age| age >= pace);
     numbers_due || lasting(previous, settled) != lasting(next, settled)
+}
+
+/// Nothing but what changes whenever it is looked at is another one.
+fn is_still(previous: &EnsembleStatus, next: &EnsembleStatus) -> bool {
+    let still = |status: &EnsembleStatus| {
+        let mut status = status.clone();
+        status.waiting.iter_mut().for_each(|wait| wait.next.clear());
+        status.members.iter_mut().for_each(|member| member.bytes = 0);
+        if let Some(quorum) = &mut status.quorum {
+            quorum.zxid.clear();
+        }
+        status
+    };
+    still(previous) == still(next)
 }
 
 /// The status without what changes all the time; while a change is carried out, also without the numbers in sentences.
@@ -98,14 +115,42 @@ pub fn endpoints(key: &Key) -> Endpoints {
     }
 }
 
+/// Why nothing of a specification may be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// `InvalidSpec`, or `Refused` by the API server.
+    pub reason: Reason,
+    /// For people.
+    pub why: String,
+}
+
+impl Refusal {
+    /// The specification itself is wrong.
+    pub fn invalid(why: String) -> Self {
+        Self { reason: Reason::InvalidSpec, why }
+    }
+
+    /// The API server does not take it.
+    pub fn refused(why: String) -> Self {
+        Self { reason: Reason::Refused, why }
+    }
+}
+
 /// The status of a specification that cannot be carried out: what there is stays, and why is said.
-pub fn refuse_ensemble(status: &mut EnsembleStatus, previous: &EnsembleStatus, why: &str, moment: &Moment) {
-    let refused = [
+pub fn refuse_ensemble(
+    status: &mut EnsembleStatus,
+    previous: &EnsembleStatus,
+    refusal: &Refusal,
+    moment: &Moment,
+) {
+    let why = &refusal.why;
+    let mut refused = [
         refused(ConditionType::Ready, false, why, moment),
         refused(ConditionType::Progressing, false, "nothing is changed", moment),
         refused(ConditionType::Reconciling, false, "", moment),
         refused(ConditionType::Stalled, true, why, moment),
     ];
+    refused.iter_mut().for_each(|condition| condition.reason = refusal.reason.name().to_owned());
     let kept = status.conditions.drain(..).filter(|c| !refused.iter().any(|r| r.type_ == c.type_));
     let mut conditions: Vec<Condition> = kept.collect();
     conditions.extend(refused);
@@ -204,6 +249,16 @@ mod tests {
         assert!(!is_news(&waits, &next, Some(Duration::ZERO)));
     }
 
+    /// A member that was awaited for hours had the status written every five seconds.
+    #[test]
+    fn where_nothing_goes_on_numbers_are_written_once_a_minute() {
+        let mut waits = status(true, "2 of 3", "0x1");
+        waits.waiting = vec![WaitStatus { what: "2 of 3 members serve".to_owned(), ..WaitStatus::default() }];
+        let mut later = status(true, "2 of 3", "0x2");
+        later.waiting = vec![WaitStatus { next: "later".to_owned(), ..waits.waiting[0].clone() }];
+        assert!(!is_news(&waits, &later, Some(NUMBERS)) && is_news(&waits, &later, Some(IDLE_NUMBERS)));
+    }
+
     /// Seed 95 of the model: a topic that cannot become what is wanted had the status written every five seconds for ever.
     #[test]
     fn what_waits_for_another_specification_is_said_once() {
@@ -237,7 +292,7 @@ mod tests {
         let previous = status(false, "3 of 3", "0x1");
         let mut next = previous.clone();
         let moment = Moment { now: Timestamp::UNIX_EPOCH, next: Timestamp::UNIX_EPOCH, generation: Some(7) };
-        refuse_ensemble(&mut next, &previous, "spec.broker: no", &moment);
+        refuse_ensemble(&mut next, &previous, &Refusal::invalid("spec.broker: no".to_owned()), &moment);
         assert_eq!(holds(&next, ConditionType::Ready), Some(false));
         assert_eq!(holds(&next, ConditionType::Stalled), Some(true));
         assert_eq!(next.conditions.iter().filter(|c| c.type_ == "Ready").count(), 1);

@@ -81,7 +81,8 @@ impl<'a, A: Api> Pods<'a, A> {
         let pod = self.api.get::<Pod>(&self.parts.namespace, &name).await?;
         let Some(pod) = pod else { return Ok(None) };
         if !names::is_pod_of(&self.parts.name, &pod.metadata) {
-            let why = "is there and does not belong to this ensemble; delete it, or give the ensemble another name";
+            let why =
+                "is there and does not belong to this ensemble; delete it, or give the ensemble another name";
             return Err(format!("Pod {name} {why}").into());
         }
         Ok(Some(pod))

@@ -8,6 +8,7 @@ mod rebalance;
 mod restart;
 mod scale_in;
 mod start;
+mod storage;
 mod voters;
 
 #[cfg(test)]
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::desired::Desired;
-use crate::ensemble::observed::{Blocker, Observed};
+use crate::ensemble::observed::{Blocker, Growth, Observed};
 use crate::topic;
 
 pub use rebalance::MAX_BYTES_PER_SECOND;
@@ -123,6 +124,8 @@ pub struct Wait {
 /// What is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitFor {
+    /// A volume that grows.
+    Growth(Growth),
     /// Members that serve.
     Serving {
         /// How many do.
@@ -221,6 +224,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         start::missing,
         scale_in::finish,
         start::serving,
+        storage::growing,
         scale_in::take_back,
         voters::follow,
         restart::one,
@@ -264,6 +268,7 @@ impl WaitFor {
     pub fn is_lasting(&self) -> bool {
         match self {
             Self::Impossible(_) => true,
+            Self::Growth(growth) => growth.lasting,
             Self::RestartAllowed(blockers) | Self::ScaleInAllowed(blockers) => {
                 blockers.iter().any(|b| b.lasting)
             }
@@ -303,6 +308,7 @@ impl fmt::Display for WaitFor {
                 write!(f, "needs {copies} members for its copies, {live} serve")
             }
             Self::InSync { good, total } => write!(f, "{good} of {total} partitions in sync"),
+            Self::Growth(growth) => f.write_str(&growth.message),
             Self::Impossible(why) => f.write_str(why),
         }
     }

@@ -12,7 +12,8 @@ use crate::plant::{Plant, is_planted};
 pub(super) fn one(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Next {
     let agent = |m: &ObservedMember| m.agent.clone().unwrap_or_default();
     let staying = |id: i32| id < desired.ensemble.replicas;
-    let outdated = observed.staying().filter(|(id, m)| staying(*id) && m.process.outdated && !m.process.ending);
+    let outdated =
+        observed.staying().filter(|(id, m)| staying(*id) && m.process.outdated && !m.process.ending);
     let next = outdated.min_by_key(|(id, m)| (!agent(m).resting, m.ready, agent(m).leader, *id));
     let Some((id, next)) = next else { return Next::Go };
     let verdict = next.restart.clone().unwrap_or_default();

@@ -35,6 +35,8 @@ pub struct Parts {
     pub cluster_id: String,
     /// What it shall be.
     pub spec: EnsembleSpec,
+    /// What asks for a restart of all members; another value, and it is done again.
+    pub restarted_at: Option<String>,
     /// Its members.
     pub memory: Memory,
     /// How many pods the StatefulSet runs; only steps of the plan change it.

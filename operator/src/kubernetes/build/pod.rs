@@ -31,7 +31,11 @@ const ZONE_LABELS: [&str; 2] = ["topology.kubernetes.io/zone", "topology.kuberne
 /// The template, with an annotation that changes when a pod must be started anew to have what it says.
 pub fn template(parts: &Parts) -> PodTemplateSpec {
     let spec = spec(parts);
-    let revision = super::digest(&json!({"settings": parts.spec.revision(), "pod": spec}));
+    let mut made_from = json!({"settings": parts.spec.revision(), "pod": spec});
+    if let Some(at) = &parts.restarted_at {
+        made_from["restartedAt"] = json!(at);
+    }
+    let revision = super::digest(&made_from);
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(names::labels(&parts.name)),

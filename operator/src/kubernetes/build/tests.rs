@@ -20,6 +20,7 @@ fn parts(name: &str, spec: serde_json::Value) -> Parts {
         replicas: spec.replicas,
         template: (spec.storage.size.clone(), spec.storage.class.clone()),
         spec,
+        restarted_at: None,
         memory,
         image: "streamkeeper:1".to_owned(),
         operator_namespace: Some("streamkeeper".to_owned()),
@@ -46,6 +47,19 @@ fn everything() -> serde_json::Value {
         },
         "deletionPolicy": "Delete",
     })
+}
+
+#[test]
+fn a_restart_that_is_asked_for_makes_other_pods_and_nothing_else() {
+    let before = parts("main", json!({"replicas": 3}));
+    let asked = |at: &str| Parts { restarted_at: Some(at.to_owned()), ..before.clone() };
+    let differ = |one: &Parts, other: &Parts| {
+        let differ = objects(one).into_iter().zip(objects(other)).filter(|(one, other)| one != other);
+        differ.map(|(one, _)| one.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(differ(&before, &asked("now")), [Kind::StatefulSet]);
+    assert_eq!(differ(&asked("now"), &asked("later")), [Kind::StatefulSet]);
+    assert_eq!(differ(&asked("now"), &asked("now")), []);
 }
 
 fn golden() -> PathBuf {

@@ -62,9 +62,24 @@ pub fn size(claim: &PersistentVolumeClaim) -> Option<&str> {
     requests.get("storage").map(|size| size.0.as_str())
 }
 
-/// The size that a volume has.
-pub fn capacity(claim: &PersistentVolumeClaim) -> Option<&str> {
-    claim.status.as_ref()?.capacity.as_ref()?.get("storage").map(|size| size.0.as_str())
+/// Why a volume is smaller than it was asked to be; `None` if it is not, or is not bound yet.
+pub fn growing(claim: &PersistentVolumeClaim) -> Option<String> {
+    let status = claim.status.as_ref()?;
+    let has = &status.capacity.as_ref()?.get("storage")?.0;
+    let asked = size(claim)?;
+    if quantity::compare(has, asked) != Some(std::cmp::Ordering::Less) {
+        return None;
+    }
+    // What the storage says of it: Resizing, FileSystemResizePending, ControllerResizeError, ...
+    let said = status.conditions.iter().flatten().filter(|condition| condition.status == "True");
+    let said: Vec<String> = said
+        .map(|condition| match condition.message.as_deref() {
+            None | Some("") => condition.type_.clone(),
+            Some(message) => format!("{}: {message}", condition.type_),
+        })
+        .collect();
+    let said = if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) };
+    Some(format!("its volume grows from {has} to {asked}{said}"))
 }
 
 /// The identity of the data and the members that volumes tell of; `None` where they tell of none.
@@ -114,4 +129,32 @@ fn number(claim: &PersistentVolumeClaim, key: &str) -> Result<Option<u32>, Strin
     let Some(text) = annotation(claim, key) else { return Ok(None) };
     let name = claim.metadata.name.clone().unwrap_or_default();
     text.parse().map(Some).map_err(|_| format!("volume {name}: {key}: {text} is no number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_that_grows_says_what_it_has_and_what_the_storage_says() {
+        let claim = |asked: &str, has: Option<&str>, conditions: Value| {
+            let capacity = has.map(|has| json!({"storage": has}));
+            let claim = json!({
+                "metadata": {"name": "data-main-0"}, "spec": {"resources": {"requests": {"storage": asked}}},
+                "status": {"capacity": capacity, "conditions": conditions},
+            });
+            serde_json::from_value::<PersistentVolumeClaim>(claim).expect("a claim")
+        };
+        for (has, asked) in [(Some("2Gi"), "2Gi"), (Some("2049Mi"), "2Gi"), (None, "2Gi")] {
+            assert_eq!(growing(&claim(asked, has, json!([]))), None, "{has:?} of {asked}");
+        }
+        let said = |conditions| growing(&claim("2Gi", Some("1024Mi"), conditions)).expect("it grows");
+        assert_eq!(said(json!([])), "its volume grows from 1024Mi to 2Gi");
+        let pending = json!([
+            {"type": "Resizing", "status": "False", "message": "old"},
+            {"type": "FileSystemResizePending", "status": "True", "message": "Waiting for user to (re-)start a pod"},
+        ]);
+        let expected = "its volume grows from 1024Mi to 2Gi (FileSystemResizePending: Waiting for user to (re-)start a pod)";
+        assert_eq!(said(pending), expected);
+    }
 }

@@ -1,8 +1,12 @@
 //! Given what is wanted and what is there: exactly these steps, with these reasons, or these waits.
 
 use super::super::{Plan, Step, WaitFor, Why, plan};
+use k8s_openapi::jiff::Timestamp;
+
+use crate::crd::EnsembleStatus;
 use crate::desired::Desired;
 use crate::ensemble::observed::*;
+use crate::ensemble::status::{Moment, status};
 use crate::manifest;
 
 fn desired(spec: &str) -> Desired {
@@ -374,4 +378,37 @@ fn a_member_that_ends_already_is_waited_for_and_holds_up_nothing_else() {
     assert_eq!(steps(&planned).len(), 1, "the policy is brought: {planned:?}");
     let planned = plan(&desired("{replicas: 3}"), &observed);
     assert_eq!(steps(&planned), [(Step::Cordon(3), Why::ScaleIn)]);
+}
+
+#[test]
+fn a_volume_that_grows_is_waited_for_and_holds_nothing_up() {
+    let mut observed = healthy(3);
+    let growth = |lasting| Growth { lasting, message: "its volume grows from 1Gi to 2Gi".to_owned() };
+    observed.members.get_mut(&1).expect("member 1").process.growth = Some(growth(false));
+    let planned = plan(&desired("{replicas: 3}"), &observed);
+    assert_eq!(waits(&planned), ["member 1: its volume grows from 1Gi to 2Gi"]);
+    assert!(!planned.waits[0].what.is_lasting());
+    let planned = plan(&desired("{replicas: 4}"), &observed);
+    assert_eq!(steps(&planned), [(Step::Start(3), Why::Missing)]);
+    observed.members.get_mut(&1).expect("member 1").process.growth = Some(growth(true));
+    assert!(plan(&desired("{replicas: 3}"), &observed).waits[0].what.is_lasting());
+}
+
+/// Producers with acks=all were refused, and the ensemble was called ready.
+#[test]
+fn an_ensemble_that_refuses_writes_is_not_ready() {
+    let wanted = desired("{replicas: 3}");
+    let ready = |observed: &Observed| {
+        let moment = Moment { now: Timestamp::UNIX_EPOCH, next: Timestamp::UNIX_EPOCH, generation: None };
+        let planned = plan(&wanted, observed);
+        let next = status(&wanted, observed, &planned, &EnsembleStatus::default(), None, &moment);
+        let ready = next.conditions.into_iter().find(|c| c.type_ == "Ready").expect("a condition");
+        (ready.status, ready.reason, ready.message)
+    };
+    let mut observed = healthy(3);
+    assert_eq!(ready(&observed).0, "True");
+    observed.partitions = Partitions { total: 9, under_min_insync: 2, under_replicated: 2, offline: 0 };
+    let (holds, reason, message) = ready(&observed);
+    assert_eq!((holds.as_str(), reason.as_str()), ("False", "PartitionsUnhealthy"));
+    assert!(message.starts_with("2 of 9 partitions refuse writes with acks=all"), "{message}");
 }

@@ -90,6 +90,7 @@ impl Model {
             kept: true,
             runs: m.runs,
             ending: false,
+            growth: None,
             outdated: m.runs && m.revision != self.revision,
             lost: false,
             leaving: m.leaving,
