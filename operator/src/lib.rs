@@ -9,6 +9,7 @@ pub mod agents;
 pub(crate) mod chance;
 pub mod crd;
 pub mod desired;
+mod digest;
 pub mod ensemble;
 pub mod execute;
 pub mod finding;

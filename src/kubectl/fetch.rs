@@ -12,6 +12,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use streamkeeper_operator::crd::{Ensemble, Topic};
+use streamkeeper_operator::kubernetes::names;
 
 use super::cli::Access;
 use super::pods::{PodFact, facts};
@@ -108,9 +109,7 @@ impl Cluster {
     /// # Errors
     /// The cluster does not answer.
     pub(super) async fn pods_of(&self, ensemble: &str) -> Result<Vec<PodFact>> {
-        let labels = format!(
-            "app.kubernetes.io/name=streamkeeper,app.kubernetes.io/component=agent,app.kubernetes.io/instance={ensemble}"
-        );
+        let labels = names::selector_text(ensemble);
         let pods = self.pods().list(&ListParams::default().labels(&labels)).await;
         Ok(facts(&pods.map_err(|error| asked("pod", &error))?.items))
     }

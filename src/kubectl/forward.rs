@@ -8,14 +8,12 @@ use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use streamkeeper_operator::agents::Clients;
+use streamkeeper_operator::kubernetes::names;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::fetch::{Cluster, causes};
 use crate::terminal::note;
-
-/// The agents' gRPC port in every pod.
-const GRPC: u16 = 7401;
 
 /// Clients of the agents of an ensemble whose pods are ready. The forwarding ends with the program.
 ///
@@ -48,10 +46,10 @@ async fn forward(listener: TcpListener, pods: Api<Pod>, name: String) {
 }
 
 async fn carry(mut connection: TcpStream, pods: &Api<Pod>, name: &str) -> Result<()> {
-    let forwarder = pods.portforward(name, &[GRPC]).await;
+    let forwarder = pods.portforward(name, &[names::GRPC]).await;
     let mut forwarder =
         forwarder.map_err(|error| anyhow::anyhow!("cannot be reached: {}", causes(&error)))?;
-    let mut stream = forwarder.take_stream(GRPC).context("the port was not forwarded")?;
+    let mut stream = forwarder.take_stream(names::GRPC).context("the port was not forwarded")?;
     // A connection that either side ends is over; what it carried is judged by gRPC.
     let _ = copy_bidirectional(&mut connection, &mut stream).await;
     Ok(())

@@ -8,10 +8,10 @@ use k8s_openapi::api::core::v1::{Affinity, ResourceRequirements, Toleration, Top
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::schema;
 use super::status::EnsembleStatus;
+use crate::digest::digest;
 
 /// What an ensemble shall be.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,9 +128,7 @@ impl EnsembleSpec {
     /// A name for the part of the specification that an agent reads at its start: another name, and the agent must be restarted.
     pub fn revision(&self) -> String {
         let read_at_start = (&self.coordination, &self.broker, &self.resources);
-        let text = serde_json::to_string(&read_at_start).unwrap_or_default();
-        let digest = Sha256::digest(text.as_bytes());
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        digest(&serde_json::to_string(&read_at_start).unwrap_or_default())
     }
 }
 
@@ -243,7 +241,8 @@ pub enum RebalanceMode {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SchedulingSpec {
-    /// The node label whose values are failure domains, for instance `topology.kubernetes.io/zone`. Replicas are spread over them.
+    /// The node label whose values are failure domains: agents are spread over them. So are the replicas of a partition if it is
+    /// `topology.kubernetes.io/zone` or `topology.kubernetes.io/region`, which pods know from Kubernetes 1.35 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 316))]
     pub zone_key: Option<String>,

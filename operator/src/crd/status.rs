@@ -44,7 +44,7 @@ impl ConditionType {
     }
 }
 
-/// Why a condition is as it is; also the labels of the operator's metrics. Their names are a contract.
+/// Why a condition is as it is. Their names are a contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// Nothing was looked at yet.
@@ -198,10 +198,10 @@ pub struct MemberStatus {
     /// Its pod; its process in a local ensemble.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
-    /// `leader`, `follower`, `observer`, `looking`.
+    /// `leader`, `follower`, `observer`, `joining`.
     #[serde(default)]
     pub role: String,
-    /// `serving`, `cordoned`, `fenced`, `down`.
+    /// `starting`, `serving`, `cordoned`, `leaving`, `stopped`.
     #[serde(default)]
     pub state: String,
     /// It serves clients.
@@ -228,7 +228,7 @@ pub struct MemberStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RebalanceStatus {
-    /// `Idle`, `Moving`.
+    /// `Idle`, `Moving`, `Waiting` (why is in the condition Balanced), `Skewed` (nobody asked for a rebalance), `Cancelled`.
     pub state: String,
     /// Moves that are over.
     #[serde(default)]
@@ -268,7 +268,7 @@ pub struct TopicStatus {
     /// The generation of the resource that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Progressing, Reconciling, Stalled.
+    /// Ready, Reconciling, Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::pruned::<Vec<Condition>>")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]

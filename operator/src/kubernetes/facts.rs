@@ -66,7 +66,7 @@ pub fn note_growth(observed: &mut Observed, found: &Found, refusals: &Refusals) 
     }
 }
 
-/// Where the agents' gRPC is, of those pods that have an address and are not about to end.
+/// Where the agents' gRPC is, of those pods that have an address, also of one that ends: its agent may answer yet.
 pub fn addresses(found: &Found, memory: &Memory) -> BTreeMap<i32, String> {
     let address = |(id, pod): (&i32, &std::sync::Arc<Pod>)| {
         memory.record.member(*id)?;

@@ -16,7 +16,6 @@ pub mod volume;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::names;
 use super::record::Memory;
@@ -102,8 +101,7 @@ pub(super) fn wanted<K: Serialize>(kind: Kind, object: &K) -> Wanted {
 
 /// 16 digits that stand for a value.
 pub(super) fn digest(value: &Value) -> String {
-    let digest = Sha256::digest(value.to_string().as_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    crate::digest::digest(&value.to_string())
 }
 
 /// The metadata of an object of the ensemble.

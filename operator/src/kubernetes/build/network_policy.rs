@@ -1,5 +1,5 @@
-//! The NetworkPolicy: clients reach the two client protocols, agents each other, and the operator their gRPC, which is plaintext.
-//! Everything else is refused; the kubelet's probes are always let through.
+//! The NetworkPolicy: everybody reaches the two client protocols and HTTP (`/metrics`, `/readyz`: Prometheus may be anywhere), agents each
+//! other, and the operator their gRPC, which is plaintext. Everything else is refused; the kubelet's probes are always let through.
 
 use std::collections::BTreeMap;
 
