@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
+use futures::FutureExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -267,8 +268,8 @@ async fn look_after(shared: Rc<Shared>, key: Key, notify: Rc<Notify>) {
         };
         let result = Box::pin(one_look(&shared, &key, token, &mut kept)).await;
         let pause = match result {
-            // Whatever came since is looked at before anybody leaves.
-            Ok(Look::Gone) => {
+            // What came during the look is looked at as well: after that, a change finds nobody here and begins anew.
+            Ok(Look::Gone) if !was_asked(&notify) => {
                 shared.asked.borrow_mut().remove(&key);
                 return;
             }
@@ -292,6 +293,11 @@ async fn look_after(shared: Rc<Shared>, key: Key, notify: Rc<Notify>) {
 }
 
 async fn one_look(
+/// Whether a look was asked for since the last one began.
+fn was_asked(notify: &Notify) -> bool {
+    notify.notified().now_or_never().is_some()
+}
+
     shared: &Shared,
     key: &Key,
     token: i64,
@@ -317,4 +323,19 @@ async fn one_look(
     };
     shared.metrics.ends(ended, began.elapsed());
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An Ensemble that was made while the last look found none waited for its next change.
+    #[test]
+    fn what_came_during_the_last_look_is_not_lost() {
+        let notify = Notify::new();
+        assert!(!was_asked(&notify));
+        notify.notify_one();
+        assert!(was_asked(&notify), "it is looked at");
+        assert!(!was_asked(&notify), "once");
+    }
 }
