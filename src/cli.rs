@@ -168,6 +168,9 @@ pub(crate) struct OperatorArgs {
     /// Where /livez, /readyz and /metrics are answered.
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:8080")]
     pub(crate) http: SocketAddr,
+    /// The Lease that decides which of several operators acts; in the operator's namespace. One per installation.
+    #[arg(long, value_name = "NAME", default_value = streamkeeper_operator::kubernetes::lease::LEASE)]
+    pub(crate) lease: String,
 }
 
 /// How events are shown.

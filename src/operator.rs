@@ -23,6 +23,7 @@ pub(crate) fn run(args: OperatorArgs) -> Result<()> {
         http: args.http,
         instance,
         namespace: variable("POD_NAMESPACE"),
+        lease: args.lease,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, async {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use streamkeeper_operator::crd;
+use streamkeeper_operator::kubernetes::lease;
 use streamkeeper_operator::kubernetes::rbac::{LEASE, NAMESPACED, Rule};
 
 const HOW: &str = "UPDATE_CHART=1 cargo test -p streamkeeper-operator --test chart";
@@ -72,7 +73,10 @@ fn push(text: &mut String, rule: &Rule) {
     let _ = writeln!(text, "- apiGroups: [{}]", list(rule.api_groups));
     let _ = writeln!(text, "  resources: [{}]", list(rule.resources));
     if !rule.resource_names.is_empty() {
-        let _ = writeln!(text, "  resourceNames: [{}]", list(rule.resource_names));
+        // The name that the operator has by itself; a release gives its own.
+        let names =
+            list(rule.resource_names).replace(lease::LEASE, "{{ include \"streamkeeper.operator\" . }}");
+        let _ = writeln!(text, "  resourceNames: [{names}]");
     }
     let _ = writeln!(text, "  verbs: [{}]", list(rule.verbs));
 }

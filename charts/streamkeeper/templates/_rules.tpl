@@ -1,7 +1,10 @@
 {{/* Made from operator/src/kubernetes/rbac.rs; not edited by hand: UPDATE_CHART=1 cargo test -p streamkeeper-operator --test chart */}}
 {{- define "streamkeeper.rules.watched" -}}
 - apiGroups: [streamkeeper.dev]
-  resources: [ensembles, topics]
+  resources: [ensembles]
+  verbs: [get, list, watch]
+- apiGroups: [streamkeeper.dev]
+  resources: [topics]
   verbs: [get, list, watch, patch]
 - apiGroups: [streamkeeper.dev]
   resources: [ensembles/status, topics/status]
@@ -40,6 +43,6 @@
   verbs: [create]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  resourceNames: [streamkeeper-operator]
+  resourceNames: [{{ include "streamkeeper.operator" . }}]
   verbs: [get, update]
 {{- end -}}

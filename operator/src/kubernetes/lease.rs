@@ -16,7 +16,7 @@ use super::api::{Api, ApiError};
 use super::names;
 use crate::plant::{Plant, is_planted};
 
-/// The lease's name.
+/// The lease's name where no other is given.
 pub const LEASE: &str = "streamkeeper-operator";
 /// How long a lease is good without being renewed, for others.
 const DURATION: Duration = Duration::from_secs(15);
@@ -26,9 +26,32 @@ const GOOD_FOR: Duration = Duration::from_secs(10);
 const EVERY: Duration = Duration::from_secs(4);
 const FAILED: Duration = Duration::from_secs(1);
 
+/// Which lease decides: the operators of one installation share it, those of another have their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// Its namespace: that of the operators.
+    pub namespace: String,
+    /// Its name.
+    pub lease: String,
+}
+
+impl Default for Seat {
+    /// Of an operator that runs outside of a cluster.
+    fn default() -> Self {
+        Self { namespace: "default".to_owned(), lease: LEASE.to_owned() }
+    }
+}
+
+impl std::fmt::Display for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.lease)
+    }
+}
+
 /// Whether this operator acts.
 #[derive(Debug, Default)]
 pub struct Leadership {
+    seat: Seat,
     held: Cell<Option<(i64, Instant)>>,
     /// We made the lease: there was none.
     made: Cell<bool>,
@@ -37,6 +60,16 @@ pub struct Leadership {
 }
 
 impl Leadership {
+    /// Not held yet.
+    pub fn of(seat: Seat) -> Self {
+        Self { seat, ..Self::default() }
+    }
+
+    /// The lease.
+    pub fn seat(&self) -> &Seat {
+        &self.seat
+    }
+
     /// The fencing token, while the lease is held.
     pub fn token(&self) -> Option<i64> {
         self.token_at(Instant::now())
@@ -119,11 +152,11 @@ fn ours_now(me: &str, transitions: i32, acquired: Timestamp, renewed: Timestamp)
 }
 
 /// Holds the lease, or waits for it, for ever.
-pub async fn campaign<A: Api>(api: &A, namespace: &str, me: &str, leadership: &Leadership) {
+pub async fn campaign<A: Api>(api: &A, me: &str, leadership: &Leadership) {
     let mut seen = None;
     let mut ours = None;
     loop {
-        match attempt(api, namespace, me, (&mut ours, &mut seen), leadership).await {
+        match attempt(api, me, (&mut ours, &mut seen), leadership).await {
             Ok(()) => tokio::time::sleep(EVERY).await,
             Err(error) => {
                 tracing::warn!(%error, "the lease was not renewed");
@@ -135,13 +168,13 @@ pub async fn campaign<A: Api>(api: &A, namespace: &str, me: &str, leadership: &L
 
 async fn attempt<A: Api>(
     api: &A,
-    namespace: &str,
     me: &str,
     (ours, seen): (&mut Option<i32>, &mut Option<Seen>),
     leadership: &Leadership,
 ) -> Result<(), ApiError> {
     let began = Instant::now();
-    let lease = api.get::<Lease>(namespace, LEASE).await?;
+    let Seat { namespace, lease: name } = &leadership.seat;
+    let lease = api.get::<Lease>(namespace, name).await?;
     let spec = lease.as_ref().and_then(|lease| lease.spec.as_ref());
     let held = ours.filter(|_| leadership.token().is_some());
     let mut spec = match turn(spec, me, held, seen, (began, Timestamp::now())) {
@@ -161,7 +194,7 @@ async fn attempt<A: Api>(
     let transitions = spec.lease_transitions.unwrap_or(0).max(least);
     spec.lease_transitions = Some(transitions);
     let metadata = lease.as_ref().map_or_else(
-        || ObjectMeta { name: Some(LEASE.to_owned()), ..ObjectMeta::default() },
+        || ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
         |lease| lease.metadata.clone(),
     );
     let next = Lease { metadata, spec: Some(spec) };
@@ -180,11 +213,12 @@ async fn attempt<A: Api>(
 }
 
 /// Gives the lease back, so that another need not wait for its end.
-pub async fn release<A: Api>(api: &A, namespace: &str, me: &str, leadership: &Leadership) {
+pub async fn release<A: Api>(api: &A, me: &str, leadership: &Leadership) {
     if leadership.held.take().is_none() {
         return;
     }
-    let Ok(Some(mut lease)) = api.get::<Lease>(namespace, LEASE).await else { return };
+    let Seat { namespace, lease: name } = &leadership.seat;
+    let Ok(Some(mut lease)) = api.get::<Lease>(namespace, name).await else { return };
     let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(me)) else {
         return;
     };

@@ -41,7 +41,7 @@ struct Numbers {
     events: BTreeMap<&'static str, u64>,
     queued: u64,
     active: u64,
-    leads: bool,
+    leads: BTreeMap<String, bool>,
     resources: u64,
     namespaces: BTreeMap<String, bool>,
 }
@@ -95,9 +95,9 @@ impl Metrics {
         *self.numbers().events.entry(reason).or_default() += 1;
     }
 
-    /// Whether this operator acts.
-    pub fn leads(&self, leads: bool) {
-        self.numbers().leads = leads;
+    /// Whether this operator acts: it holds the lease of that name.
+    pub fn leads(&self, lease: &str, leads: bool) {
+        self.numbers().leads.insert(lease.to_owned(), leads);
     }
 
     /// How many ensembles are looked after.
@@ -169,11 +169,9 @@ fn gauges(numbers: &Numbers, text: &mut String) {
         "1 if a namespace of watchNamespaces can be listed; 0 if it is gone or rights are missing.",
         &namespaces.collect::<Vec<_>>(),
     );
-    gauge(
-        "leader_election_master_status",
-        "1 for the operator that acts.",
-        &one("{name=\"streamkeeper-operator\"}", u64::from(numbers.leads)),
-    );
+    let leads =
+        numbers.leads.iter().map(|(lease, leads)| (format!("{{name=\"{lease}\"}}"), u64::from(*leads)));
+    gauge("leader_election_master_status", "1 for the operator that acts.", &leads.collect::<Vec<_>>());
 }
 
 fn reconciles(numbers: &Numbers, text: &mut String) {

@@ -2,6 +2,8 @@
 //!
 //! No wildcard, no Secret, nothing that could give rights away. Must not know: where the rules are bound. Read first: [`NAMESPACED`].
 
+use super::lease;
+
 /// A rule of a Role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -27,8 +29,9 @@ const OWN: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
 /// In every namespace that is watched. `patch` beside `create` is server-side apply.
 pub const NAMESPACED: &[Rule] = &[
+    rule(&["streamkeeper.dev"], &["ensembles"], &["get", "list", "watch"]),
     // Finalizers are set and released by applying the metadata.
-    rule(&["streamkeeper.dev"], &["ensembles", "topics"], &["get", "list", "watch", "patch"]),
+    rule(&["streamkeeper.dev"], &["topics"], &["get", "list", "watch", "patch"]),
     rule(&["streamkeeper.dev"], &["ensembles/status", "topics/status"], &["patch"]),
     // Owner references that block a deletion need it where OwnerReferencesPermissionEnforcement is on.
     rule(&["streamkeeper.dev"], &["ensembles/finalizers"], &["update"]),
@@ -44,14 +47,14 @@ pub const NAMESPACED: &[Rule] = &[
     rule(&[""], &["namespaces"], &["get"]),
 ];
 
-/// In the operator's own namespace: the lease of the one that acts.
+/// In the operator's own namespace: the lease of the one that acts. The chart gives each release a lease of its own name.
 pub const LEASE: &[Rule] = &[
     rule(&["coordination.k8s.io"], &["leases"], &["create"]),
     Rule {
         api_groups: &["coordination.k8s.io"],
         resources: &["leases"],
         verbs: &["get", "update"],
-        resource_names: &["streamkeeper-operator"],
+        resource_names: &[lease::LEASE],
     },
 ];
 
@@ -73,5 +76,13 @@ mod tests {
             }
             assert!(!rule.resources.is_empty() && !rule.verbs.is_empty(), "{rule:?}");
         }
+    }
+
+    /// An Ensemble's specification is its user's: the operator writes its status and nothing else of it.
+    #[test]
+    fn ensembles_are_only_read() {
+        let of_ensembles = NAMESPACED.iter().filter(|rule| rule.resources.contains(&"ensembles"));
+        let verbs: Vec<&str> = of_ensembles.flat_map(|rule| rule.verbs.iter().copied()).collect();
+        assert_eq!(verbs, ["get", "list", "watch"]);
     }
 }

@@ -26,7 +26,7 @@ use super::client::Server;
 use super::events::Events;
 use super::filling::Filling;
 use super::follow::{Listener, follow};
-use super::lease::{Leadership, campaign, release};
+use super::lease::{Leadership, Seat, campaign, release};
 use super::metrics::{Ended, Metrics};
 use super::read::Key;
 use super::reconcile::{Kept, Look, LookError, Operator, look};
@@ -58,6 +58,8 @@ pub struct Options {
     pub instance: String,
     /// Where it runs, and its lease is, if in a cluster.
     pub namespace: Option<String>,
+    /// The name of the lease: of two operators with the same lease one acts.
+    pub lease: String,
 }
 
 /// Why the operator cannot run.
@@ -70,9 +72,6 @@ pub enum RunError {
     #[error("--http {0}: {1}; give another address")]
     Http(SocketAddr, #[source] std::io::Error),
 }
-
-/// The lease is here when the operator runs outside of a cluster.
-const NAMESPACE: &str = "default";
 
 struct Shared {
     options: Options,
@@ -93,7 +92,9 @@ struct Shared {
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     let client = Client::try_default().await.map_err(|error| RunError::NoCluster(Box::new(error)))?;
     let http = TcpListener::bind(options.http).await.map_err(|error| RunError::Http(options.http, error))?;
-    let (metrics, leadership) = (Rc::new(Metrics::default()), Rc::new(Leadership::default()));
+    let mut seat = Seat { lease: options.lease.clone(), ..Seat::default() };
+    seat.namespace = options.namespace.clone().unwrap_or(seat.namespace);
+    let (metrics, leadership) = (Rc::new(Metrics::default()), Rc::new(Leadership::of(seat)));
     let mut caches = Caches::default();
     let kinds = Kinds::new(&mut caches);
     let caches = Rc::new(caches);
@@ -111,15 +112,14 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     });
     spawn_local(http::serve(http, Rc::clone(&shared) as Rc<dyn http::Answers>));
     kinds.watch(&client, &shared);
-    let namespace = shared.options.namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned());
     let election = server(None);
     let me = shared.options.instance.clone();
     tokio::select! {
         () = stop => {}
-        () = campaign(&election, &namespace, &me, &leadership) => {}
+        () = campaign(&election, &me, &leadership) => {}
     }
     tracing::info!("stopping");
-    release(&election, &namespace, &me, &leadership).await;
+    release(&election, &me, &leadership).await;
     Ok(())
 }
 
@@ -129,7 +129,7 @@ impl http::Answers for Shared {
     }
 
     fn metrics(&self) -> String {
-        self.metrics.leads(self.leadership.token().is_some());
+        self.metrics.leads(&self.options.lease, self.leadership.token().is_some());
         self.metrics.resources(self.asked.borrow().len());
         self.metrics.namespaces(self.filling.borrow().namespaces());
         self.metrics.text()
@@ -273,6 +273,7 @@ async fn look_after(shared: Rc<Shared>, key: Key, notify: Rc<Notify>) {
                 shared.asked.borrow_mut().remove(&key);
                 return;
             }
+            Ok(Look::Gone) => Duration::ZERO,
             Ok(Look::Again(pause, _)) => {
                 failures = 0;
                 pause
@@ -292,12 +293,12 @@ async fn look_after(shared: Rc<Shared>, key: Key, notify: Rc<Notify>) {
     }
 }
 
-async fn one_look(
 /// Whether a look was asked for since the last one began.
 fn was_asked(notify: &Notify) -> bool {
     notify.notified().now_or_never().is_some()
 }
 
+async fn one_look(
     shared: &Shared,
     key: &Key,
     token: i64,

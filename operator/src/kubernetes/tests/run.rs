@@ -249,7 +249,7 @@ async fn operate(world: &Shared, who: usize, looks: &Looks) {
         tokio::select! {
             biased;
             () = life.dies.notified() => {}
-            () = campaign(&election, OPERATORS, &me, &life.leadership) => {}
+            () = campaign(&election, &me, &life.leadership) => {}
             _ = join_all(ensembles) => {}
         }
         let ms = world.borrow_mut().chance.below(20_000);
