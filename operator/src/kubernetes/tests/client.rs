@@ -16,10 +16,10 @@ use tokio::time::Instant;
 
 use super::laws::{Looker, Verb, Write};
 use super::store::{Name, Store, name};
-use super::world::Shared;
+use super::world::{OPERATORS, Shared};
 use crate::kubernetes::api::{Api, ApiError, Identity, Object, Part, Which};
 use crate::kubernetes::cache::{instance, is_of};
-use crate::kubernetes::lease::Leadership;
+use crate::kubernetes::lease::{Leadership, Seat};
 use crate::kubernetes::names;
 
 /// One process of an operator, from its start to its end.
@@ -54,7 +54,7 @@ impl Life {
     pub(super) fn new(who: usize) -> Self {
         Self {
             who,
-            leadership: Leadership::default(),
+            leadership: Leadership::of(Seat { namespace: OPERATORS.to_owned(), ..Seat::default() }),
             dies: Notify::new(),
             dead: Cell::new(false),
             dies_at: Cell::new(None),

@@ -16,7 +16,7 @@ use super::client::{Client, Life};
 use super::shape::{shape, unfinished};
 use super::store::name;
 use super::user::{self, Plan, Wish};
-use super::world::{NAMESPACE, OPERATORS, Options, Shared, World, wall};
+use super::world::{NAMESPACE, Options, Shared, World, wall};
 use super::{controllers, laws};
 use crate::kubernetes::events::Events;
 use crate::kubernetes::lease::campaign;
