@@ -105,6 +105,15 @@ impl Pods {
         Clients::new(&addresses, 0)
     }
 
+    /// What an operator is told that means another cluster.
+    fn asked_for_another_cluster(&self) -> String {
+        let mut agents = self.agents();
+        agents.set_cluster("00000000000000000000000000000043");
+        let answer = self.runtime.block_on(async { (agents.is_ready(0).await, agents.describe().await) });
+        assert_eq!(answer.0, None);
+        answer.1.expect_err("no answer").to_string()
+    }
+
     /// `Some(false)` is an agent that answers and does not serve.
     fn is_ready(&self, id: i32) -> Option<bool> {
         self.runtime.block_on(async { self.agents().is_ready(id).await })
@@ -197,6 +206,9 @@ fn a_founder_whose_volume_is_lost_waits_until_it_is_let_in_anew() {
     assert!(pods.volume(2).join("disk-1/meta").exists());
     let (zones, voters) = pods.described();
     assert_eq!((zones.len(), voters), (3, vec![0, 1, 2]));
+    // An address of a pod is given again, and an operator with an old picture meant somebody else's agents.
+    let refused = pods.asked_for_another_cluster();
+    assert!(refused.contains("000042, not to 00000000000000000000000000000043"), "{refused}");
     for id in [2, 1, 0] {
         assert!(pods.stop(id).success(), "{}", pods.log(id));
     }

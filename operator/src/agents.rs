@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
+use streamkeeper_proto::CLUSTER_ID;
 use streamkeeper_proto::v1alpha1 as proto;
 use streamkeeper_proto::v1alpha1::membership_client::MembershipClient;
 pub use streamkeeper_proto::v1alpha1::progress::State as ProgressState;
@@ -16,6 +17,7 @@ use streamkeeper_proto::v1alpha1::topics_client::TopicsClient;
 pub use streamkeeper_proto::v1alpha1::{
     Drain, MemberLoad, Move, Partition, PlanResponse, Progress, Skew, Topic,
 };
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -60,6 +62,8 @@ pub trait Agents {
     fn set_addresses(&mut self, addresses: &BTreeMap<i32, String>);
     /// Changes carry this token from now on: the term of the operator's lease, 0 for none.
     fn set_fencing_token(&mut self, fencing_token: i64);
+    /// Only agents of this cluster answer from now on: an address that was one's yesterday may be another ensemble's today.
+    fn set_cluster(&mut self, cluster_id: &str);
     /// Whether the agent itself says that it serves clients of both protocols; `None` if it does not answer.
     async fn is_ready(&self, member: i32) -> Option<bool>;
     /// The members, by the quorum leader.
@@ -102,6 +106,7 @@ pub struct Clients {
     channels: BTreeMap<i32, (String, Channel)>,
     answered_last: AtomicI32,
     fencing_token: i64,
+    cluster: Option<MetadataValue<Ascii>>,
 }
 
 impl fmt::Debug for Clients {
@@ -114,7 +119,8 @@ impl Clients {
     /// Clients of agents at `addresses` (`host:port` of their gRPC). Nothing is connected yet.
     /// `fencing_token` goes with every change: the term of the operator's lease, 0 for none.
     pub fn new(addresses: &BTreeMap<i32, String>, fencing_token: i64) -> Self {
-        let mut agents = Self { channels: BTreeMap::new(), answered_last: AtomicI32::new(0), fencing_token };
+        let (channels, answered_last) = (BTreeMap::new(), AtomicI32::new(0));
+        let mut agents = Self { channels, answered_last, fencing_token, cluster: None };
         agents.set_addresses(addresses);
         agents
     }
@@ -127,7 +133,7 @@ impl Clients {
     /// Which moves a rebalance would make now. Changes nothing.
     pub async fn plan_rebalance(&self) -> Result<proto::PlanResponse, AgentError> {
         self.any("plan rebalance", QUESTION, async |channel, deadline| {
-            let request = with_deadline(proto::PlanRequest { without: Vec::new() }, deadline);
+            let request = self.request(proto::PlanRequest { without: Vec::new() }, deadline);
             RebalanceClient::new(channel).plan(request).await
         })
         .await
@@ -137,7 +143,7 @@ impl Clients {
     pub async fn start_rebalance(&self) -> Result<proto::StartResponse, AgentError> {
         self.any("start rebalance", CHANGE, async |channel, deadline| {
             let request = proto::StartRequest { write: self.write() };
-            RebalanceClient::new(channel).start(with_deadline(request, deadline)).await
+            RebalanceClient::new(channel).start(self.request(request, deadline)).await
         })
         .await
     }
@@ -146,7 +152,7 @@ impl Clients {
     pub async fn cancel_rebalance(&self) -> Result<proto::CancelResponse, AgentError> {
         self.any("cancel rebalance", CHANGE, async |channel, deadline| {
             let request = proto::CancelRequest { write: self.write() };
-            RebalanceClient::new(channel).cancel(with_deadline(request, deadline)).await
+            RebalanceClient::new(channel).cancel(self.request(request, deadline)).await
         })
         .await
     }
@@ -155,13 +161,22 @@ impl Clients {
     pub async fn topic(&self, name: &str) -> Result<Option<proto::Topic>, AgentError> {
         let answer = self.any("get topic", QUESTION, async |channel, deadline| {
             let request = proto::GetTopicRequest { name: name.to_owned() };
-            TopicsClient::new(channel).get(with_deadline(request, deadline)).await
+            TopicsClient::new(channel).get(self.request(request, deadline)).await
         });
         match answer.await {
             Ok(topic) => Ok(Some(topic)),
             Err(error) if error.code == Code::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn request<T>(&self, message: T, deadline: Duration) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(deadline);
+        if let Some(cluster) = self.cluster.clone() {
+            request.metadata_mut().insert(CLUSTER_ID, cluster);
+        }
+        request
     }
 
     fn write(&self) -> Option<proto::Write> {
@@ -223,10 +238,15 @@ impl Agents for Clients {
         self.fencing_token = fencing_token;
     }
 
+    fn set_cluster(&mut self, cluster_id: &str) {
+        // A cluster's id is hexadecimal.
+        self.cluster = cluster_id.parse().ok();
+    }
+
     async fn is_ready(&self, member: i32) -> Option<bool> {
         let (_, channel) = self.channels.get(&member)?;
         let request = HealthCheckRequest { service: "ready".to_owned() };
-        match HealthClient::new(channel.clone()).check(with_deadline(request, QUESTION)).await {
+        match HealthClient::new(channel.clone()).check(self.request(request, QUESTION)).await {
             Ok(answer) => Some(answer.into_inner().status() == ServingStatus::Serving),
             Err(status) if failed("health", &status).may_pass() => None,
             Err(_) => Some(false),
@@ -235,7 +255,7 @@ impl Agents for Clients {
 
     async fn describe(&self) -> Result<proto::DescribeResponse, AgentError> {
         self.any("describe", QUESTION, async |channel, deadline| {
-            let request = with_deadline(proto::DescribeRequest {}, deadline);
+            let request = self.request(proto::DescribeRequest {}, deadline);
             MembershipClient::new(channel).describe(request).await
         })
         .await
@@ -244,7 +264,7 @@ impl Agents for Clients {
     async fn check_restart(&self, member: i32) -> Result<proto::CheckRestartResponse, AgentError> {
         self.any("check restart", QUESTION, async |channel, deadline| {
             let request = proto::CheckRestartRequest { members: vec![member] };
-            MembershipClient::new(channel).check_restart(with_deadline(request, deadline)).await
+            MembershipClient::new(channel).check_restart(self.request(request, deadline)).await
         })
         .await
     }
@@ -252,14 +272,14 @@ impl Agents for Clients {
     async fn check_remove(&self, members: &[i32]) -> Result<proto::CheckRemoveResponse, AgentError> {
         self.any("check remove", QUESTION, async |channel, deadline| {
             let request = proto::CheckRemoveRequest { members: members.to_vec() };
-            MembershipClient::new(channel).check_remove(with_deadline(request, deadline)).await
+            MembershipClient::new(channel).check_remove(self.request(request, deadline)).await
         })
         .await
     }
 
     async fn rebalance(&self) -> Result<proto::Progress, AgentError> {
         self.any("rebalance", QUESTION, async |channel, deadline| {
-            let request = with_deadline(proto::GetRequest { follow: false }, deadline);
+            let request = self.request(proto::GetRequest { follow: false }, deadline);
             let mut progress = RebalanceClient::new(channel).get(request).await?.into_inner();
             let first = progress.message().await?;
             first.map(tonic::Response::new).ok_or_else(|| Status::unavailable("ended without an answer"))
@@ -271,7 +291,7 @@ impl Agents for Clients {
         let error = |status: Status| failed("list topics", &status);
         let (_, channel) =
             self.channels.get(&member).ok_or_else(|| error(Status::not_found("no such member")))?;
-        let request = with_deadline(proto::ListTopicsRequest { internal: false }, QUESTION);
+        let request = self.request(proto::ListTopicsRequest { internal: false }, QUESTION);
         let answer = TopicsClient::new(channel.clone()).list(request).await.map_err(error)?;
         Ok(answer.into_inner().topics)
     }
@@ -282,7 +302,7 @@ impl Agents for Clients {
     ) -> Result<proto::ApplyTopicResponse, AgentError> {
         let request = proto::ApplyTopicRequest { write: self.write(), ..request };
         self.any("apply topic", CHANGE, async |channel, deadline| {
-            TopicsClient::new(channel).apply(with_deadline(request.clone(), deadline)).await
+            TopicsClient::new(channel).apply(self.request(request.clone(), deadline)).await
         })
         .await
     }
@@ -291,7 +311,7 @@ impl Agents for Clients {
         let answer = self.any("delete topic", CHANGE, async |channel, deadline| {
             let request =
                 proto::DeleteTopicRequest { write: self.write(), name: name.to_owned(), id: String::new() };
-            TopicsClient::new(channel).delete(with_deadline(request, deadline)).await
+            TopicsClient::new(channel).delete(self.request(request, deadline)).await
         });
         Ok(answer.await?.deleted)
     }
@@ -299,7 +319,7 @@ impl Agents for Clients {
     async fn hand_over(&self, member: i32) -> Result<bool, AgentError> {
         let answer = self.any("hand over", CHANGE, async |channel, deadline| {
             let request = proto::HandOverRequest { write: self.write(), member };
-            MembershipClient::new(channel).hand_over(with_deadline(request, deadline)).await
+            MembershipClient::new(channel).hand_over(self.request(request, deadline)).await
         });
         Ok(answer.await?.done)
     }
@@ -307,7 +327,7 @@ impl Agents for Clients {
     async fn cordon(&self, member: i32) -> Result<(), AgentError> {
         self.change("cordon", async |channel, deadline| {
             let request = proto::CordonRequest { write: self.write(), member };
-            MembershipClient::new(channel).cordon(with_deadline(request, deadline)).await
+            MembershipClient::new(channel).cordon(self.request(request, deadline)).await
         })
         .await
     }
@@ -315,7 +335,7 @@ impl Agents for Clients {
     async fn uncordon(&self, member: i32) -> Result<(), AgentError> {
         self.change("uncordon", async |channel, deadline| {
             let request = proto::UncordonRequest { write: self.write(), member };
-            MembershipClient::new(channel).uncordon(with_deadline(request, deadline)).await
+            MembershipClient::new(channel).uncordon(self.request(request, deadline)).await
         })
         .await
     }
@@ -323,7 +343,7 @@ impl Agents for Clients {
     async fn drain(&self, member: i32) -> Result<(), AgentError> {
         self.change("drain", async |channel, deadline| {
             let request = proto::DrainRequest { write: self.write(), member };
-            RebalanceClient::new(channel).drain(with_deadline(request, deadline)).await
+            RebalanceClient::new(channel).drain(self.request(request, deadline)).await
         })
         .await
     }
@@ -331,7 +351,7 @@ impl Agents for Clients {
     async fn promote(&self, member: i32) -> Result<(), AgentError> {
         self.change("promote", async |channel, deadline| {
             let request = proto::PromoteRequest { write: self.write(), member };
-            MembershipClient::new(channel).promote(with_deadline(request, deadline)).await
+            MembershipClient::new(channel).promote(self.request(request, deadline)).await
         })
         .await
     }
@@ -339,7 +359,7 @@ impl Agents for Clients {
     async fn demote(&self, member: i32) -> Result<(), AgentError> {
         self.change("demote", async |channel, deadline| {
             let request = proto::DemoteRequest { write: self.write(), member };
-            MembershipClient::new(channel).demote(with_deadline(request, deadline)).await
+            MembershipClient::new(channel).demote(self.request(request, deadline)).await
         })
         .await
     }
@@ -347,7 +367,7 @@ impl Agents for Clients {
     async fn remove(&self, member: i32) -> Result<(), AgentError> {
         self.change("remove", async |channel, deadline| {
             let request = proto::RemoveRequest { write: self.write(), member };
-            MembershipClient::new(channel).remove(with_deadline(request, deadline)).await
+            MembershipClient::new(channel).remove(self.request(request, deadline)).await
         })
         .await
     }
@@ -359,16 +379,10 @@ impl Agents for Clients {
                 auto: Some(auto),
                 max_bytes_per_second: Some(max_bytes_per_second),
             };
-            RebalanceClient::new(channel).configure(with_deadline(request, deadline)).await
+            RebalanceClient::new(channel).configure(self.request(request, deadline)).await
         })
         .await
     }
-}
-
-fn with_deadline<T>(message: T, deadline: Duration) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(deadline);
-    request
 }
 
 fn failed(what: &'static str, status: &Status) -> AgentError {

@@ -15,6 +15,10 @@ pub mod v1alpha1 {
     tonic::include_proto!("streamkeeper.v1alpha1");
 }
 
+/// The metadata of a request that says which cluster it is meant for, 32 hexadecimal digits: agents of another one answer UNAVAILABLE.
+/// Without it any agent answers.
+pub const CLUSTER_ID: &str = "streamkeeper-cluster-id";
+
 /// The .proto files as an encoded `google.protobuf.FileDescriptorSet`, for server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::api::{Api, ApiError, Identity, Object, Part};
-use super::build::{Kind, Parts, Wanted, config_map, objects, volume};
+use super::build::{Kind, Parts, Wanted, config_map, objects, stateful_set, volume};
 use super::differs::differs;
 use super::names;
 use super::read::{Found, Live};
@@ -73,6 +73,14 @@ async fn one<A: Api>(
     let (kind, name) = (wanted.kind, wanted.name.clone());
     let Some(live) = live else {
         return match get(api, kind, &parts.namespace, &name).await? {
+            // Somebody took the labels by which the caches find it, and so they never tell of it. They are given back; the rest is
+            // another look's.
+            Some(fresh) if is_ours(&fresh.metadata, parts) && !is_labelled(&fresh.metadata, parts) => {
+                write(api, kind, &parts.namespace, &name, &relabelled(parts, wanted, &fresh)?).await?;
+                let (what, message) = (format!("label {kind:?} {name}"), "it had lost its labels".to_owned());
+                tracing::warn!(ensemble = parts.name, "{what}: {message}");
+                Err(ApiError::Conflict { what, message }.into())
+            }
             // The picture is older than the object, and what is wanted was made from the picture: a record without members, no pods.
             // Another look will see it (Sieve's stale state).
             Some(fresh) if is_ours(&fresh.metadata, parts) => {
@@ -123,6 +131,43 @@ impl Refusals {
     fn is_fresh(&self, id: i32, body: &Value) -> bool {
         self.0.get(&id).is_some_and(|refused| refused.asked == *body && refused.at.elapsed() < ASK_AGAIN)
     }
+}
+
+/// The object as it is wanted, with what only the object itself tells: an emptied record of members or number of pods must not come of a
+/// label that is missing.
+fn relabelled(parts: &Parts, wanted: &Wanted, fresh: &Live) -> Result<Value, ApiError> {
+    let unreadable = |message: String| ApiError::Refused {
+        what: format!("read {:?} {}", wanted.kind, wanted.name),
+        message,
+    };
+    let body = match wanted.kind {
+        Kind::ConfigMap => {
+            let map: ConfigMap =
+                serde_json::from_value(fresh.value.clone()).map_err(|e| unreadable(e.to_string()))?;
+            let memory = config_map::memory(&map).map_err(unreadable)?;
+            let cluster_id = config_map::cluster_id(&map).unwrap_or_else(|| parts.cluster_id.clone());
+            config_map::wanted(&Parts { memory, cluster_id, ..parts.clone() }).body
+        }
+        Kind::StatefulSet => {
+            let set: StatefulSet =
+                serde_json::from_value(fresh.value.clone()).map_err(|e| unreadable(e.to_string()))?;
+            let replicas = set.spec.replicas.unwrap_or(0);
+            let template = stateful_set::template_of(&set).unwrap_or_else(|| parts.template.clone());
+            stateful_set::wanted(&Parts { replicas, template, ..parts.clone() }).body
+        }
+        Kind::ServiceAccount | Kind::Service | Kind::NetworkPolicy | Kind::PodDisruptionBudget => {
+            wanted.body.clone()
+        }
+    };
+    Ok(pinned(&body, &identity(&fresh.metadata)))
+}
+
+/// The caches find the object.
+fn is_labelled(metadata: &ObjectMeta, parts: &Parts) -> bool {
+    let has = |(key, value): (&String, &String)| {
+        metadata.labels.as_ref().is_some_and(|labels| labels.get(key) == Some(value))
+    };
+    names::labels(&parts.name).iter().all(has)
 }
 
 /// Brings the volumes to what they shall be. A volume that cannot grow is told of and holds nothing up.
@@ -288,6 +333,7 @@ mod tests {
     struct Server {
         there: Vec<Wanted>,
         written: RefCell<Vec<String>>,
+        bodies: RefCell<BTreeMap<String, Value>>,
     }
 
     impl Api for Server {
@@ -314,7 +360,8 @@ mod tests {
             panic!("nothing is replaced")
         }
 
-        async fn apply<K: Object>(&self, _: &str, name: &str, _: &Value, _: Part) -> Result<(), ApiError> {
+        async fn apply<K: Object>(&self, _: &str, name: &str, body: &Value, _: Part) -> Result<(), ApiError> {
+            self.bodies.borrow_mut().insert(format!("{} {name}", K::kind(&())), body.clone());
             self.written.borrow_mut().push(format!("{} {name}", K::kind(&())));
             Ok(())
         }
@@ -380,6 +427,30 @@ mod tests {
                 .expect("nothing is waited for");
             assert_eq!(written.is_ok(), is_taken, "{written:?}");
             assert_eq!(server.written.borrow().len(), usize::from(is_taken));
+        }
+    }
+
+    /// `kubectl label --overwrite` took an object from all caches: it was read as wanted by hand and missed by the picture, again and again.
+    #[test]
+    fn labels_that_were_taken_are_given_back_and_nothing_else_is_changed() {
+        let mut memory = Memory::default();
+        memory.place(3, 3);
+        for kind in [Kind::ConfigMap, Kind::StatefulSet, Kind::Service] {
+            let mut there: Vec<Wanted> =
+                objects(&parts(memory.clone(), 3)).into_iter().filter(|o| o.kind == kind).collect();
+            for object in &mut there {
+                object.body["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("somebody");
+            }
+            let told = there.clone();
+            let server = Server { there, ..Server::default() };
+            let error = apply_blindly(&server).expect_err("another look sees them");
+            assert!(matches!(error, ApplyError::Api(ApiError::Conflict { .. })), "{error}");
+            let bodies = server.bodies.borrow();
+            for before in told.iter().take(1) {
+                let after = bodies.get(&format!("{kind:?} {}", before.name)).expect("a write");
+                assert_eq!(after["metadata"]["labels"]["app.kubernetes.io/managed-by"], "streamkeeper");
+                assert_eq!((&after["data"], &after["spec"]), (&before.body["data"], &before.body["spec"]));
+            }
         }
     }
 

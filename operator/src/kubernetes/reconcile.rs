@@ -291,6 +291,7 @@ async fn look_at_members<A: Api, G: Agents>(
         kept.agents.set_fencing_token(operator.token);
         (kept.token, kept.said) = (operator.token, None);
     }
+    kept.agents.set_cluster(&parts.cluster_id);
     kept.agents.set_addresses(&facts::addresses(found, &parts.memory));
     let processes = facts::processes(found, &parts.memory, &pod::revision(parts));
     let mut observed = observe(&kept.agents, processes, parts.spec.replicas).await;

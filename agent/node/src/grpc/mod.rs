@@ -16,13 +16,15 @@ use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use streamkeeper_proto::DESCRIPTORS;
 use streamkeeper_proto::v1alpha1::membership_server::MembershipServer;
 use streamkeeper_proto::v1alpha1::rebalance_server::RebalanceServer;
 use streamkeeper_proto::v1alpha1::topics_server::TopicsServer;
+use streamkeeper_proto::{CLUSTER_ID, DESCRIPTORS};
 use tokio::net::TcpListener;
+use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Status};
 
 pub(crate) use agent::{Agent, Facing, View};
 pub(crate) use early::Early;
@@ -55,6 +57,18 @@ pub(crate) fn serve(
     runtime.block_on(run(listener, agent, on_ready))
 }
 
+/// A caller that says which cluster it means is not answered by another one's agent: addresses of pods are given again. It is UNAVAILABLE,
+/// because the caller has the wrong address, and goes on with the next.
+fn of_this_cluster(request: Request<()>, cluster: &str) -> Result<Request<()>, Status> {
+    match request.metadata().get(CLUSTER_ID) {
+        Some(meant) if meant.as_bytes() != cluster.as_bytes() => {
+            let meant = String::from_utf8_lossy(meant.as_bytes());
+            Err(Status::unavailable(format!("this agent belongs to cluster {cluster}, not to {meant}")))
+        }
+        Some(_) | None => Ok(request),
+    }
+}
+
 async fn serve_http(listener: StdListener, agent: Arc<Agent>) {
     if let Err(reason) = crate::http::serve(listener, agent).await {
         // Nothing of the ensemble depends on it; whoever scrapes it sees that it is gone.
@@ -74,7 +88,9 @@ async fn run(listener: StdListener, agent: Arc<Agent>, on_ready: Option<OnReady>
     // Tools of before 2023 know the alpha version only.
     let reflection_v1 = reflection().build_v1().map_err(|error| error.to_string())?;
     let reflection_alpha = reflection().build_v1alpha().map_err(|error| error.to_string())?;
+    let cluster = agent.cluster_id.clone();
     Server::builder()
+        .layer(InterceptorLayer::new(move |request| of_this_cluster(request, &cluster)))
         .concurrency_limit_per_connection(CONCURRENT_REQUESTS_MAX)
         .max_concurrent_streams(CONCURRENT_STREAMS_MAX)
         .timeout(REQUEST_TIME_MAX)

@@ -137,6 +137,9 @@ impl Agents for ModelAgents {
         self.token = fencing_token;
     }
 
+    /// No address is given again here: `agent/node/src/grpc` tests what then is answered.
+    fn set_cluster(&mut self, _: &str) {}
+
     async fn is_ready(&self, member: i32) -> Option<bool> {
         let of = self.of;
         self.pass().await;
