@@ -22,8 +22,8 @@ pub use ensemble::{
     SchedulingSpec, StorageSpec, voters_by_default,
 };
 pub use status::{
-    ConditionType, Endpoints, EnsembleStatus, MemberStatus, QuorumStatus, Reason, RebalanceStatus,
-    TopicStatus, WaitStatus, condition,
+    ConditionType, Endpoints, EnsembleStatus, MemberStatus, OperatorStatus, QuorumStatus, Reason,
+    RebalanceStatus, TopicStatus, WaitStatus, condition,
 };
 pub use topic::{Reference, Topic, TopicSpec};
 

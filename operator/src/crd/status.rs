@@ -75,6 +75,8 @@ pub enum Reason {
     Paused,
     /// `spec.suspended`.
     Suspended,
+    /// The agents have seen a greater fencing token than the operator's: they refuse its changes.
+    Fenced,
 }
 
 impl Reason {
@@ -95,6 +97,7 @@ impl Reason {
             Self::Refused => "Refused",
             Self::Paused => "Paused",
             Self::Suspended => "Suspended",
+            Self::Fenced => "Fenced",
         }
     }
 }
@@ -159,6 +162,20 @@ pub struct EnsembleStatus {
     /// What the operator waits for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<WaitStatus>,
+    /// Which operator acts, if several watch the ensemble.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<OperatorStatus>,
+}
+
+/// Which operator acts for an ensemble.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OperatorStatus {
+    /// The installation that acts: namespace and name of its Lease.
+    pub installation: String,
+    /// Another installation, which asks whether the one that acts is still there. Without an answer it takes over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenger: Option<String>,
 }
 
 /// Where clients connect: comma-separated `host:port`.

@@ -61,6 +61,7 @@ pub fn status(
         members: observed.members.iter().map(|(id, m)| member(*id, m, observed)).collect(),
         rebalance: observed.quorum.as_ref().map(|_| rebalance(observed)),
         waiting: waiting(&plan.waits, &previous.waiting, moment),
+        operator: previous.operator.clone(),
     }
 }
 

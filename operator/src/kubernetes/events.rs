@@ -68,6 +68,12 @@ pub enum Happening {
     VolumeLarger,
     /// A step failed and is tried again.
     StepFailed,
+    /// Another installation acts for the ensemble.
+    LeftToAnother,
+    /// The installation that acted is gone.
+    TakenOver,
+    /// The agents refuse the operator's changes: they have seen a newer one.
+    Fenced,
 }
 
 impl Happening {
@@ -92,6 +98,9 @@ impl Happening {
             Self::VolumeNotGrown => "VolumeNotGrown",
             Self::VolumeLarger => "VolumeLarger",
             Self::StepFailed => "StepFailed",
+            Self::LeftToAnother => "LeftToAnother",
+            Self::TakenOver => "TakenOver",
+            Self::Fenced => "Fenced",
         }
     }
 
@@ -99,7 +108,12 @@ impl Happening {
     fn silence(self) -> Duration {
         match self {
             Self::VolumeNotGrown | Self::VolumeLarger => FACT_SILENCE,
-            Self::DeletionHeld | Self::InvalidSpec | Self::Refused | Self::StepFailed => SILENCE,
+            Self::DeletionHeld
+            | Self::InvalidSpec
+            | Self::Refused
+            | Self::StepFailed
+            | Self::LeftToAnother
+            | Self::Fenced => SILENCE,
             Self::MemberStarted
             | Self::MemberRestarted
             | Self::MemberStopped
@@ -111,7 +125,8 @@ impl Happening {
             | Self::VotersChanged
             | Self::RebalancePolicyChanged
             | Self::TopicApplied
-            | Self::TopicDeleted => STEP_SILENCE,
+            | Self::TopicDeleted
+            | Self::TakenOver => STEP_SILENCE,
         }
     }
 
@@ -122,7 +137,9 @@ impl Happening {
             | Self::Refused
             | Self::VolumeNotGrown
             | Self::VolumeLarger
-            | Self::StepFailed => true,
+            | Self::StepFailed
+            | Self::LeftToAnother
+            | Self::Fenced => true,
             Self::MemberStarted
             | Self::MemberRestarted
             | Self::MemberStopped
@@ -134,7 +151,8 @@ impl Happening {
             | Self::VotersChanged
             | Self::RebalancePolicyChanged
             | Self::TopicApplied
-            | Self::TopicDeleted => false,
+            | Self::TopicDeleted
+            | Self::TakenOver => false,
         }
     }
 }

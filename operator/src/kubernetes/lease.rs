@@ -53,9 +53,7 @@ impl std::fmt::Display for Seat {
 pub struct Leadership {
     seat: Seat,
     held: Cell<Option<(i64, Instant)>>,
-    /// We made the lease: there was none.
-    made: Cell<bool>,
-    /// The least number of transitions of a lease that we made.
+    /// The least number of transitions that the lease shall have once it is ours.
     least: Cell<i32>,
 }
 
@@ -75,10 +73,11 @@ impl Leadership {
         self.token_at(Instant::now())
     }
 
-    /// Agents have seen this token. One that is greater than ours comes from a lease that was deleted since, where we made the one there
-    /// is; where we did not, from another operator, which must not be outrun.
+    /// Agents have seen this token, and the ensemble is ours by a read of now. A greater one than ours then comes from a lease that is gone
+    /// (deleted, or of an earlier installation), or from an operator that took this lease after us. The token keeps the latter safe from
+    /// us, so ours grows only as we renew the lease: that write is refused if another has taken it.
     pub fn outrun(&self, seen: i64) {
-        if self.made.get() && self.token().is_some_and(|token| seen > token) {
+        if self.token().is_some_and(|token| seen > token) {
             self.least.set(self.least.get().max(i32::try_from(seen).unwrap_or(i32::MAX)));
         }
     }
@@ -181,17 +180,11 @@ async fn attempt<A: Api>(
         Turn::Wait => {
             *ours = None;
             leadership.held.set(None);
-            leadership.made.set(false);
             return Ok(());
         }
-        Turn::Make(spec) => {
-            leadership.made.set(true);
-            spec
-        }
-        Turn::Write(spec) => spec,
+        Turn::Make(spec) | Turn::Write(spec) => spec,
     };
-    let least = if leadership.made.get() { leadership.least.get() } else { 0 };
-    let transitions = spec.lease_transitions.unwrap_or(0).max(least);
+    let transitions = spec.lease_transitions.unwrap_or(0).max(leadership.least.get());
     spec.lease_transitions = Some(transitions);
     let metadata = lease.as_ref().map_or_else(
         || ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
@@ -294,12 +287,11 @@ mod tests {
     }
 
     #[test]
-    fn only_a_lease_that_we_made_outruns_what_agents_have_seen() {
+    fn only_the_holder_outruns_what_agents_have_seen() {
         let leadership = Leadership::default();
-        leadership.held.set(Some((1, Instant::now() + GOOD_FOR)));
         leadership.outrun(9);
-        assert_eq!(leadership.least.get(), 0, "the greater token is another operator's");
-        leadership.made.set(true);
+        assert_eq!(leadership.least.get(), 0, "it may have been taken since");
+        leadership.held.set(Some((1, Instant::now() + GOOD_FOR)));
         leadership.outrun(1);
         assert_eq!(leadership.least.get(), 0);
         leadership.outrun(9);

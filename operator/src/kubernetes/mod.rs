@@ -11,6 +11,7 @@ pub mod api;
 pub mod apply;
 pub mod build;
 pub mod cache;
+pub mod claim;
 pub mod client;
 pub mod differs;
 pub mod events;

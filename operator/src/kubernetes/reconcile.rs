@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::api::{Api, ApiError};
 use super::apply::{self, ApplyError};
 use super::build::{Parts, config_map, pod, stateful_set, volume};
+use super::claim::{self, Rival, Verdict};
 use super::events::{Events, Happening};
 use super::lease::Leadership;
 use super::metrics::Metrics;
@@ -25,7 +26,7 @@ use super::substrate::Pods;
 use super::validate::{Validated, check_class, sentence, validate};
 use super::{facts, names, report, topics};
 use crate::agents::Agents;
-use crate::crd::{Ensemble, EnsembleStatus, Reason, Topic, TopicStatus};
+use crate::crd::{Ensemble, EnsembleStatus, OperatorStatus, Reason, Topic, TopicStatus};
 use crate::ensemble::observe::observe;
 use crate::ensemble::observed::Observed;
 use crate::ensemble::plan::{Plan, Planned, Step, plan};
@@ -39,6 +40,9 @@ const BUSY: Duration = Duration::from_millis(700);
 const QUIET: Duration = Duration::from_secs(30);
 /// A status that was written this lately is known better than the caches know it.
 const WRITTEN_LATELY: Duration = Duration::from_secs(2);
+
+/// A token that the agents refuse is a greater one after this time, or somebody must help.
+const HEALED: Duration = Duration::from_secs(20);
 
 /// Topics that are worked on at the same time.
 pub(super) const AT_ONCE: usize = 16;
@@ -99,12 +103,17 @@ pub struct Kept<G> {
     token: i64,
     said: Option<(EnsembleStatus, Instant)>,
     refusals: apply::Refusals,
+    /// Another installation that has the ensemble.
+    rival: Option<Rival>,
+    /// Since when the agents refuse our token.
+    fenced: Option<Instant>,
 }
 
 impl<G: Agents> Kept<G> {
     /// Before the first look. `agents` has no addresses yet.
     pub fn new(agents: G) -> Self {
-        Self { agents, token: 0, said: None, refusals: apply::Refusals::default() }
+        let refusals = apply::Refusals::default();
+        Self { agents, token: 0, said: None, refusals, rival: None, fenced: None }
     }
 }
 
@@ -130,6 +139,9 @@ pub async fn look<A: Api, G: Agents>(
     let Some(ensemble) = found.ensemble.clone() else {
         return without_ensemble::<A, G>(operator, key, &found).await;
     };
+    if let Some(look) = left_alone(operator, key, (&ensemble, &found), kept).await? {
+        return Ok(look);
+    }
     if ensemble.metadata.deletion_timestamp.is_some() {
         // Kubernetes deletes what it owns; nothing that is started now would stay.
         topics::settle::<A, G>(operator, key, &found, None).await?;
@@ -147,8 +159,11 @@ pub async fn look<A: Api, G: Agents>(
     confirm_losses(operator.api, &parts, &mut found).await?;
     let mut observed = look_at_members(operator, kept, &parts, &found).await;
     facts::note_growth(&mut observed, &found, &kept.refusals);
-    if let Some(quorum) = &observed.quorum {
-        operator.leadership.outrun(quorum.fencing_token);
+    if let Some((since, why)) = fenced(operator, key, &ensemble, kept, &observed).await? {
+        if since < HEALED {
+            return Ok(Look::Again(BUSY, true));
+        }
+        refusal = refusal.or(Some(Refusal::fenced(why)));
     }
     let planned = if refusal.is_some() { Plan::default() } else { plan(&validated.desired, &observed) };
     let failed = if changes && refusal.is_none() {
@@ -163,9 +178,77 @@ pub async fn look<A: Api, G: Agents>(
     if let Some(failed) = failed {
         return Err(failed);
     }
-    let busy =
-        !planned.is_converged() || found.topics.iter().any(|t| t.metadata.deletion_timestamp.is_some());
+    let busy = !planned.is_converged()
+        || kept.fenced.is_some()
+        || found.topics.iter().any(|t| t.metadata.deletion_timestamp.is_some());
     Ok(Look::Again(if busy { BUSY } else { QUIET }, busy))
+}
+
+/// The next look, if another installation acts for the ensemble, or it was only claimed now.
+async fn left_alone<A: Api, G: Agents>(
+    operator: &Operator<'_, A>,
+    key: &Key,
+    (ensemble, found): (&Ensemble, &Found),
+    kept: &mut Kept<G>,
+) -> Result<Option<Look>, LookError> {
+    let me = operator.leadership.seat().to_string();
+    let there = ensemble.status.as_ref().and_then(|status| status.operator.as_ref());
+    let verdict = claim::judge(there, &me, claim::undone(ensemble, found), &mut kept.rival, Instant::now());
+    let next = match (verdict, &mut kept.rival) {
+        (Verdict::Ours, _) => return Ok(None),
+        (Verdict::Leave, Some(rival)) => {
+            if !std::mem::replace(&mut rival.told, true) {
+                let note = format!(
+                    "the operator {} acts for this ensemble, so {me} leaves it alone; let only one of them watch this namespace (the \
+                     chart's watchNamespaces, --namespace)",
+                    rival.installation()
+                );
+                operator.tell(ensemble, Happening::LeftToAnother, &note).await;
+            }
+            return Ok(Some(Look::Again(QUIET, false)));
+        }
+        (Verdict::Ask, Some(rival)) => {
+            OperatorStatus { installation: rival.installation().to_owned(), challenger: Some(me.clone()) }
+        }
+        (Verdict::Take | Verdict::Answer, _) => OperatorStatus { installation: me.clone(), challenger: None },
+        // There is a rival whenever it is asked or left alone.
+        (Verdict::Ask | Verdict::Leave, None) => return Ok(Some(Look::Again(QUIET, false))),
+    };
+    claim::write(operator.api, key, ensemble, &next).await?;
+    kept.said = None;
+    match (verdict, &mut kept.rival) {
+        (Verdict::Ask, Some(rival)) => rival.was_asked(),
+        (Verdict::Take, Some(rival)) => {
+            let note = format!("the operator {} did not answer; {me} acts from now on", rival.installation());
+            operator.tell(ensemble, Happening::TakenOver, &note).await;
+        }
+        _ => {}
+    }
+    Ok(Some(Look::Again(BUSY, true)))
+}
+
+/// For how long, and why, the agents refuse our changes: they have seen a greater token. Ours grows, if the ensemble is still ours.
+async fn fenced<A: Api, G>(
+    operator: &Operator<'_, A>,
+    key: &Key,
+    ensemble: &Ensemble,
+    kept: &mut Kept<G>,
+    observed: &Observed,
+) -> Result<Option<(Duration, String)>, LookError> {
+    let (seen, ours) = (observed.quorum.as_ref().map_or(0, |quorum| quorum.fencing_token), operator.token);
+    if seen <= ours {
+        kept.fenced = None;
+        return Ok(None);
+    }
+    if claim::is_confirmed(operator.api, key, ensemble).await? {
+        operator.leadership.outrun(seen);
+    }
+    let why = format!(
+        "the agents refuse this operator ({}): its token is {ours}, and one came with {seen}. It raises its own within seconds; if it \
+         stays so, another operator that does not heed status.operator acts for this ensemble: stop it",
+        operator.leadership.seat()
+    );
+    Ok(Some((kept.fenced.get_or_insert_with(Instant::now).elapsed(), why)))
 }
 
 /// What one look saw and decided.
@@ -400,15 +483,20 @@ async fn report_all<A: Api, G>(
     let desired = &scene.validated.desired;
     let mut next = status(desired, scene.observed, scene.planned, &previous, endpoints, &at);
     next.selector = Some(names::selector_text(&scene.key.name));
+    next.operator =
+        Some(OperatorStatus { installation: operator.leadership.seat().to_string(), challenger: None });
     if let Some(refusal) = refusal {
         report::refuse_ensemble(&mut next, &previous, refusal, &at);
-        let is_invalid = refusal.reason == Reason::InvalidSpec;
-        let happening = if is_invalid { Happening::InvalidSpec } else { Happening::Refused };
+        let happening = match refusal.reason {
+            Reason::InvalidSpec => Happening::InvalidSpec,
+            Reason::Fenced => Happening::Fenced,
+            _ => Happening::Refused,
+        };
         operator.tell(ensemble, happening, &refusal.why).await;
     }
     let age = kept.said.as_ref().map(|(_, at)| at.elapsed());
     if report::is_news(&previous, &next, age) {
-        report::write(operator.api, ensemble, &scene.key.namespace, &next).await?;
+        report::write_ensemble(operator.api, ensemble, &scene.key.namespace, &next).await?;
         kept.said = Some((next.clone(), Instant::now()));
     }
     if report::is_blind(&next, now) {

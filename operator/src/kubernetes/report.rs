@@ -11,9 +11,11 @@ use kube::Resource;
 use serde::Serialize;
 use serde_json::json;
 
-use super::api::{Api, ApiError, Object, Part, body_of};
+use super::api::{Api, ApiError, Object, Part, body_of, identity};
 use super::{names, read::Key};
-use crate::crd::{Condition, ConditionType, Endpoints, EnsembleStatus, Reason, TopicStatus, condition};
+use crate::crd::{
+    Condition, ConditionType, Endpoints, Ensemble, EnsembleStatus, Reason, TopicStatus, condition,
+};
 use crate::ensemble::status::{Moment, keep_times};
 use crate::plant::{Plant, is_planted};
 
@@ -118,7 +120,7 @@ pub fn endpoints(key: &Key) -> Endpoints {
 /// Why nothing of a specification may be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// `InvalidSpec`, or `Refused` by the API server.
+    /// `InvalidSpec`, `Refused` by the API server, or `Fenced` by the agents.
     pub reason: Reason,
     /// For people.
     pub why: String,
@@ -128,6 +130,11 @@ impl Refusal {
     /// The specification itself is wrong.
     pub fn invalid(why: String) -> Self {
         Self { reason: Reason::InvalidSpec, why }
+    }
+
+    /// The agents do not take it: they have seen a newer operator.
+    pub fn fenced(why: String) -> Self {
+        Self { reason: Reason::Fenced, why }
     }
 
     /// The API server does not take it.
@@ -144,18 +151,21 @@ pub fn refuse_ensemble(
     moment: &Moment,
 ) {
     let why = &refusal.why;
-    let mut refused = [
+    let mut refused = vec![
         refused(ConditionType::Ready, false, why, moment),
         refused(ConditionType::Progressing, false, "nothing is changed", moment),
         refused(ConditionType::Reconciling, false, "", moment),
         refused(ConditionType::Stalled, true, why, moment),
     ];
     refused.iter_mut().for_each(|condition| condition.reason = refusal.reason.name().to_owned());
+    // What serves, serves whoever may change it.
+    refused.retain(|condition| {
+        refusal.reason != Reason::Fenced || condition.type_ != ConditionType::Ready.name()
+    });
     let kept = status.conditions.drain(..).filter(|c| !refused.iter().any(|r| r.type_ == c.type_));
     let mut conditions: Vec<Condition> = kept.collect();
     conditions.extend(refused);
     status.conditions = keep_times(conditions, &previous.conditions);
-    status.waiting.clear();
 }
 
 /// The status of a topic that cannot be carried out.
@@ -185,6 +195,23 @@ pub fn hold_topic(previous: &TopicStatus, why: &str, moment: &Moment) -> TopicSt
 
 fn refused(kind: ConditionType, holds: bool, why: &str, moment: &Moment) -> Condition {
     condition(kind, Some(holds), Reason::InvalidSpec, why, moment.generation, moment.now)
+}
+
+/// Writes the status of the Ensemble, if it is as it was read: another installation may have taken it over since.
+///
+/// # Errors
+/// The API server did not take it.
+pub async fn write_ensemble<A: Api>(
+    api: &A,
+    ensemble: &Ensemble,
+    namespace: &str,
+    status: &EnsembleStatus,
+) -> Result<(), ApiError> {
+    let (name, identity) = (ensemble.metadata.name.clone().unwrap_or_default(), identity(ensemble));
+    let metadata = json!({"name": name, "uid": identity.uid, "resourceVersion": identity.resource_version});
+    let mut body = body_of::<Ensemble>(metadata);
+    body["status"] = serde_json::to_value(status).unwrap_or_default();
+    api.apply::<Ensemble>(namespace, &name, &body, Part::Status).await
 }
 
 /// Writes the status of a resource.
