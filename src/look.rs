@@ -56,12 +56,11 @@ impl Look {
             Process {
                 kept: true,
                 runs: told.is_some(),
-                ending: false,
-                growth: None,
                 outdated: told.is_some_and(|told| told.revision != wanted),
                 lost: false,
                 leaving,
                 name: told.map(|told| format!("process {}", told.pid)).unwrap_or_default(),
+                ..Process::default()
             }
         };
         let facts = state.members.iter().map(|m| (m.id, process(m.id, m.leaving))).collect();

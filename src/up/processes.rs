@@ -67,12 +67,11 @@ impl Processes {
             let process = Process {
                 kept: true,
                 runs: kept.is_some(),
-                ending: false,
-                growth: None,
                 outdated: kept.is_some_and(|kept| kept.revision != wanted),
                 lost: kept.is_none() && has_lost_its_disk(directory, member),
                 leaving: member.leaving,
                 name: kept.map(|kept| kept.name()).unwrap_or_default(),
+                ..Process::default()
             };
             (member.id, process)
         };

@@ -70,6 +70,8 @@ pub struct Process {
     pub runs: bool,
     /// It was told to end and did not yet. On a node that is gone it never does.
     pub ending: bool,
+    /// It is being exchanged for a new one, as at a rollout, and not for long.
+    pub renewed: bool,
     /// It runs with another configuration than the wanted one.
     pub outdated: bool,
     /// Its disk is gone, though it was a member: whatever it acknowledged it does not know any more.

@@ -43,7 +43,7 @@ pub fn status(
     let wanted = observed.staying().count().max(usize::try_from(spec.replicas).unwrap_or(0));
     let ready = observed.staying().filter(|(_, m)| m.ready).count();
     let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-    let conditions = conditions(desired, observed, plan, (ready, wanted), moment);
+    let conditions = conditions(desired, observed, plan, (ready, wanted), (previous, moment));
     EnsembleStatus {
         observed_generation: moment.generation,
         conditions: keep_times(conditions, &previous.conditions),
@@ -70,7 +70,7 @@ fn conditions(
     observed: &Observed,
     plan: &Plan,
     (ready, wanted): (usize, usize),
-    moment: &Moment,
+    (previous, moment): (&EnsembleStatus, &Moment),
 ) -> Vec<Condition> {
     let make = |kind, (holds, reason, message): (Option<bool>, Reason, String)| {
         condition(kind, holds, reason, message, moment.generation, moment.now)
@@ -83,7 +83,7 @@ fn conditions(
     };
     let reconciling = !plan.is_converged() && lasting.is_empty();
     vec![
-        make(ConditionType::Ready, is_ready(desired, observed, (ready, wanted))),
+        make(ConditionType::Ready, is_ready(desired, observed, (ready, wanted), previous)),
         make(
             ConditionType::Progressing,
             if desired.ensemble.paused {
@@ -120,6 +120,7 @@ fn is_ready(
     desired: &Desired,
     observed: &Observed,
     (ready, wanted): (usize, usize),
+    previous: &EnsembleStatus,
 ) -> (Option<bool>, Reason, String) {
     let serving = format!("{ready} of {wanted} members serve");
     if desired.ensemble.suspended {
@@ -151,11 +152,23 @@ fn is_ready(
         return (Some(false), Reason::PartitionsUnhealthy, message);
     }
     if ready < wanted {
+        if is_rollout(observed, previous) {
+            return (Some(true), Reason::Changing, format!("{serving}, the others are started anew"));
+        }
         let known = observed.staying().filter(|(_, m)| !m.ready && m.agent.is_some()).count();
         let reason = if known > 0 { Reason::MemberDown } else { Reason::Starting };
         return (Some(false), reason, serving);
     }
     (Some(true), Reason::Converged, serving)
+}
+
+/// A rollout is no fault: an ensemble that was ready stays so while one of its members is exchanged, for as long as that takes when all is
+/// well. What the others cannot do without it is looked at before.
+fn is_rollout(observed: &Observed, previous: &EnsembleStatus) -> bool {
+    let was_ready = previous.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+    let mut missing = observed.staying().filter(|(_, m)| !m.ready);
+    let one = missing.next().is_some_and(|(_, m)| m.process.renewed && m.agent.is_some());
+    was_ready && one && missing.next().is_none() && observed.quorum.as_ref().is_some_and(|q| q.margin >= 0)
 }
 
 fn quorum_healthy(observed: &Observed) -> (Option<bool>, Reason, String) {

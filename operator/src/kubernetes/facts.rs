@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 
 use super::apply::Refusals;
 use super::build::volume;
@@ -13,6 +15,9 @@ use super::names;
 use super::read::Found;
 use super::record::{Member, Memory};
 use crate::ensemble::observed::{Blocker, Growth, Observed, Process};
+
+/// A pod that takes longer to end, or to come up, has a fault.
+const RENEWAL_SECONDS: i64 = 120;
 
 /// The facts by member, of those that are remembered. `revision` is that of the wanted pods.
 pub fn processes(found: &Found, memory: &Memory, revision: &str) -> BTreeMap<i32, Process> {
@@ -25,12 +30,12 @@ pub fn processes(found: &Found, memory: &Memory, revision: &str) -> BTreeMap<i32
             // A pod that ends is a member that still runs, so that the next one is stopped only after it. A pod without its disk waits
             // and does nothing.
             runs: !lost && (member.id < replicas || pod.is_some()),
-            growth: None,
             ending: pod.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some()),
             outdated: pod.is_some_and(|pod| revision_of(pod) != Some(revision)),
             lost,
             leaving: member.leaving,
             name: pod.and_then(|pod| pod.metadata.name.clone()).unwrap_or_default(),
+            ..Process::default()
         };
         (member.id, process)
     };
@@ -52,6 +57,24 @@ fn lost(found: &Found, memory: &Memory, member: &Member) -> bool {
 /// What the pod was made from.
 pub fn revision_of(pod: &Pod) -> Option<&str> {
     pod.metadata.annotations.as_ref()?.get(names::REVISION).map(String::as_str)
+}
+
+/// Says whose pods are being exchanged: gone, ending, or young and without a fall. Older ones that do not serve have a fault.
+pub fn note_renewals(observed: &mut Observed, found: &Found, now: Timestamp) {
+    let lately = |time: &Option<Time>| {
+        time.as_ref().is_some_and(|time| now.as_second() - time.0.as_second() < RENEWAL_SECONDS)
+    };
+    let fell = |pod: &Pod| {
+        let containers = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+        containers.into_iter().flatten().any(|container| container.restart_count > 0)
+    };
+    let renewed = |pod: &Pod| match &pod.metadata.deletion_timestamp {
+        Some(_) => lately(&pod.metadata.deletion_timestamp),
+        None => lately(&pod.metadata.creation_timestamp) && !fell(pod),
+    };
+    for (id, member) in &mut observed.members {
+        member.process.renewed = found.pods.get(id).is_none_or(|pod| renewed(pod));
+    }
 }
 
 /// Says which volumes are smaller than they were asked to be, and which cannot be asked.

@@ -157,8 +157,7 @@ pub async fn look<A: Api, G: Agents>(
         refusal = bring_objects(operator, &ensemble, &parts, &found, &mut kept.refusals).await?;
     }
     confirm_losses(operator.api, &parts, &mut found).await?;
-    let mut observed = look_at_members(operator, kept, &parts, &found).await;
-    facts::note_growth(&mut observed, &found, &kept.refusals);
+    let observed = look_at_members(operator, kept, &parts, &found).await;
     if let Some((since, why)) = fenced(operator, key, &ensemble, kept, &observed).await? {
         if since < HEALED {
             return Ok(Look::Again(BUSY, true));
@@ -383,6 +382,8 @@ async fn look_at_members<A: Api, G: Agents>(
         member.answers |= found.pods.get(id).is_some_and(|pod| facts::is_ready(pod));
     }
     facts::hold_restarts(&mut observed, found, parts.spec.replicas);
+    facts::note_growth(&mut observed, found, &kept.refusals);
+    facts::note_renewals(&mut observed, found, timestamp((operator.wall)()));
     observed
 }
 

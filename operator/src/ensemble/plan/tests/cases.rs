@@ -3,7 +3,7 @@
 use super::super::{Plan, Step, WaitFor, Why, plan};
 use k8s_openapi::jiff::Timestamp;
 
-use crate::crd::EnsembleStatus;
+use crate::crd::{ConditionType, EnsembleStatus, Reason, condition};
 use crate::desired::Desired;
 use crate::ensemble::observed::*;
 use crate::ensemble::status::{Moment, status};
@@ -394,21 +394,47 @@ fn a_volume_that_grows_is_waited_for_and_holds_nothing_up() {
     assert!(plan(&desired("{replicas: 3}"), &observed).waits[0].what.is_lasting());
 }
 
+/// The condition Ready, after a status that said `before` of it.
+fn ready(observed: &Observed, before: &str) -> (String, String, String) {
+    let wanted = desired("{replicas: 3}");
+    let moment = Moment { now: Timestamp::UNIX_EPOCH, next: Timestamp::UNIX_EPOCH, generation: None };
+    let said = condition(ConditionType::Ready, before.parse().ok(), Reason::Converged, "", None, moment.now);
+    let previous = EnsembleStatus { conditions: vec![said], ..EnsembleStatus::default() };
+    let next = status(&wanted, observed, &plan(&wanted, observed), &previous, None, &moment);
+    let ready = next.conditions.into_iter().find(|c| c.type_ == "Ready").expect("a condition");
+    (ready.status, ready.reason, ready.message)
+}
+
 /// Producers with acks=all were refused, and the ensemble was called ready.
 #[test]
 fn an_ensemble_that_refuses_writes_is_not_ready() {
-    let wanted = desired("{replicas: 3}");
-    let ready = |observed: &Observed| {
-        let moment = Moment { now: Timestamp::UNIX_EPOCH, next: Timestamp::UNIX_EPOCH, generation: None };
-        let planned = plan(&wanted, observed);
-        let next = status(&wanted, observed, &planned, &EnsembleStatus::default(), None, &moment);
-        let ready = next.conditions.into_iter().find(|c| c.type_ == "Ready").expect("a condition");
-        (ready.status, ready.reason, ready.message)
-    };
     let mut observed = healthy(3);
-    assert_eq!(ready(&observed).0, "True");
+    assert_eq!(ready(&observed, "true").0, "True");
     observed.partitions = Partitions { total: 9, under_min_insync: 2, under_replicated: 2, offline: 0 };
-    let (holds, reason, message) = ready(&observed);
+    let (holds, reason, message) = ready(&observed, "true");
     assert_eq!((holds.as_str(), reason.as_str()), ("False", "PartitionsUnhealthy"));
     assert!(message.starts_with("2 of 9 partitions refuse writes with acks=all"), "{message}");
+}
+
+/// Each restart of a rollout called the ensemble not ready, and an alert went off.
+#[test]
+fn a_rollout_is_no_fault_as_long_as_one_member_is_exchanged_in_time() {
+    let mut observed = healthy(3);
+    let down = |observed: &mut Observed, id: i32, renewed: bool| {
+        let member = observed.members.get_mut(&id).expect("a member");
+        (member.ready, member.process.renewed) = (false, renewed);
+    };
+    down(&mut observed, 2, true);
+    let (holds, reason, message) = ready(&observed, "true");
+    assert_eq!((holds.as_str(), reason.as_str()), ("True", "Changing"));
+    assert_eq!(message, "2 of 3 members serve, the others are started anew");
+    assert_eq!(ready(&observed, "false").0, "False", "what was not ready does not become so");
+    down(&mut observed, 2, false);
+    assert_eq!(ready(&observed, "true").1, "MemberDown");
+    down(&mut observed, 2, true);
+    observed.quorum.as_mut().expect("a quorum").margin = -1;
+    assert_eq!(ready(&observed, "true").0, "False");
+    observed.quorum.as_mut().expect("a quorum").margin = 1;
+    down(&mut observed, 1, true);
+    assert_eq!(ready(&observed, "true").0, "False", "two at once are no rollout");
 }

@@ -89,12 +89,11 @@ impl Model {
         let process = Process {
             kept: true,
             runs: m.runs,
-            ending: false,
-            growth: None,
             outdated: m.runs && m.revision != self.revision,
             lost: false,
             leaving: m.leaving,
             name: String::new(),
+            ..Process::default()
         };
         let agent = Agent {
             in_ensemble: m.in_ensemble,
