@@ -99,6 +99,14 @@ pub trait Agents {
     async fn remove(&self, member: i32) -> Result<(), AgentError>;
     /// The policy of rebalances.
     async fn configure_rebalance(&self, auto: bool, max_bytes_per_second: i64) -> Result<(), AgentError>;
+    /// The digest of the broker settings that one agent has in force; `None` if it does not answer, empty if it cannot be told of others.
+    async fn settings_digest(&self, member: i32) -> Option<String>;
+    /// The broker of one agent has these settings from now on.
+    async fn configure_broker(
+        &self,
+        member: i32,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<(), AgentError>;
 }
 
 /// Clients of all agents of an ensemble.
@@ -255,7 +263,7 @@ impl Agents for Clients {
 
     async fn describe(&self) -> Result<proto::DescribeResponse, AgentError> {
         self.any("describe", QUESTION, async |channel, deadline| {
-            let request = self.request(proto::DescribeRequest {}, deadline);
+            let request = self.request(proto::DescribeRequest::default(), deadline);
             MembershipClient::new(channel).describe(request).await
         })
         .await
@@ -382,6 +390,27 @@ impl Agents for Clients {
             RebalanceClient::new(channel).configure(self.request(request, deadline)).await
         })
         .await
+    }
+
+    async fn settings_digest(&self, member: i32) -> Option<String> {
+        let (_, channel) = self.channels.get(&member)?;
+        let request = self.request(proto::DescribeRequest { itself: true }, QUESTION);
+        let answer = MembershipClient::new(channel.clone()).describe(request).await;
+        answer.ok().map(|answer| answer.into_inner().settings_digest)
+    }
+
+    async fn configure_broker(
+        &self,
+        member: i32,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<(), AgentError> {
+        let error = |status: Status| failed("configure broker", &status);
+        let (_, channel) =
+            self.channels.get(&member).ok_or_else(|| error(Status::not_found("no such member")))?;
+        let settings = settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let request = proto::ConfigureBrokerRequest { write: self.write(), settings };
+        let request = self.request(request, CHANGE);
+        MembershipClient::new(channel.clone()).configure_broker(request).await.map(drop).map_err(error)
     }
 }
 

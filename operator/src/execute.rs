@@ -79,6 +79,7 @@ async fn one<S: Substrate, G: Agents>(
         Step::ConfigureRebalance { auto, max_bytes_per_second } => {
             agents.configure_rebalance(*auto, *max_bytes_per_second).await?;
         }
+        Step::ConfigureBroker { member, settings } => agents.configure_broker(*member, settings).await?,
         Step::ApplyTopic(topic) => apply_topic(agents, topic).await?,
     }
     Ok(())

@@ -1,5 +1,6 @@
 """Configuration and image change under load: one proven member at a time, the quorum leader last, and writes go on."""
 
+import json
 import threading
 
 import images
@@ -66,5 +67,24 @@ def test_an_image_is_rolled_out(quickstart, load, figures):
 def test_a_configuration_is_rolled_out(quickstart, load, figures):
     before = {name: pod["metadata"]["uid"] for name, pod in quickstart.pods().items()}
     done = lambda pod: pod["metadata"]["uid"] != before[pod["metadata"]["name"]]  # noqa: E731
-    change = {"broker": {"config": {"group.initial.rebalance.delay.ms": "100"}}}
+    change = {"coordination": {"tickTimeMs": 1500}}
     roll(quickstart, load, change, done, figures, "configuration change")
+
+
+def test_broker_settings_change_without_a_restart(quickstart):
+    """Every agent is told, no pod is another one, and no container starts again. That they are in force: tests/conformance/test_settings.py."""
+    before = {name: pod["metadata"]["uid"] for name, pod in quickstart.pods().items()}
+    quickstart.patch("ensemble/main", {"spec": {"broker": {"config": {"num.partitions": "7"}}}})
+    generation = quickstart.get("ensemble/main")["metadata"]["generation"]
+
+    def told():
+        progressing = quickstart.condition("ensemble/main", "Progressing")
+        return (progressing["status"], progressing["observedGeneration"]) == ("False", generation)
+
+    eventually("every member has them", 60, told)
+    events = json.loads(quickstart.kubectl("get", "events", "-o", "json"))["items"]
+    notes = {event["message"] for event in events if event["reason"] == "SettingsChanged"}
+    assert notes == {f"tell member {id} its broker settings: other settings are wanted" for id in range(3)}, notes
+    pods = quickstart.pods().values()
+    assert {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in pods} == before
+    assert not any(container["restartCount"] for pod in pods for container in pod["status"]["containerStatuses"])

@@ -29,7 +29,8 @@ mod tests;
 pub use command::{Answer, Command, CommandError, NewTopic, Outcome, decode_answer, encode_answer};
 pub use configs::{
     BROKER_CONFIGS, ConfigKey, ConfigSource, ConfigType, MIN_INSYNC_OF_THREE, Rule, Settings, Synonym,
-    TOPIC_CONFIGS, broker_key, broker_synonyms, check_broker, check_topic, topic_synonyms, topic_value,
+    TOPIC_CONFIGS, UpdateMode, broker_key, broker_synonyms, check_broker, check_dynamic, check_topic,
+    is_read_only, topic_synonyms, topic_value,
 };
 pub use guard::{Admitted, Guard, REQUEST_ID_BYTES_MAX};
 pub use image::{ClusterImage, Delta, LogReport, Member, Partition, Topic};

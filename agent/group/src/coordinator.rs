@@ -82,6 +82,20 @@ impl Coordinator {
         }
     }
 
+    /// Other times and bounds from here on; what runs already keeps its time.
+    pub fn set_config(&mut self, config: Config) {
+        if config.offsets_retention != self.config.offsets_retention {
+            // The last look was by the other time.
+            self.next_expiry = None;
+        }
+        self.config = config;
+    }
+
+    /// Times and bounds.
+    pub fn config(&self) -> Config {
+        self.config
+    }
+
     /// The clocks, before each request.
     pub fn set_time(&mut self, now: Instant, wall_ms: i64) {
         self.now = now;

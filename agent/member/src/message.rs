@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use streamkeeper_base::{Address, ClusterId, MemberId, SessionId, TopicPartition, Zxid};
-use streamkeeper_controller::{Answer, ClusterImage, Command, Guard};
+use streamkeeper_controller::{Answer, ClusterImage, Command, Guard, Settings};
 use streamkeeper_zab::RoleName;
 
 use crate::control::{Change, Facts};
@@ -51,6 +51,15 @@ pub enum ToCoordination {
     },
     /// The process is to stop: give away what it leads, then [`FromCoordination::HandedOver`].
     Stop,
+}
+
+/// What the broker machine is told.
+#[derive(Clone, Debug)]
+pub enum ToBroker {
+    /// By coordination.
+    Coordination(FromCoordination),
+    /// By whoever runs the ensemble: the broker's settings that may change while it runs, all of them. They were checked.
+    Settings(Settings),
 }
 
 /// What a member's disk holds of partitions.

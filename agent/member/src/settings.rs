@@ -73,6 +73,19 @@ pub fn check_broker_setting(name: &str, value: &str) -> Result<(), String> {
     streamkeeper_controller::check_broker(name, value).map_err(|error| error.message)
 }
 
+/// Refuses a setting that a broker that runs cannot be told, or a value that it cannot have; the text names the key.
+///
+/// # Errors
+/// What is wrong, and what is allowed.
+pub fn check_dynamic_setting(name: &str, value: &str) -> Result<(), String> {
+    streamkeeper_controller::check_dynamic(name, value).map_err(|error| error.message)
+}
+
+/// A setting of `broker.config` that is read when an agent starts, and never again.
+pub fn is_read_at_start(name: &str) -> bool {
+    streamkeeper_controller::is_read_only(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

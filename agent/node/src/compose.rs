@@ -18,7 +18,7 @@ use streamkeeper_base::{Address, ClusterId, Incarnation, MemberId};
 use streamkeeper_member::broker::{Broker, BrokerConfig, replay};
 use streamkeeper_member::coordination::Coordination;
 use streamkeeper_member::io::{ClientFrame, Clocks, ConnectionId, Input, Link, Output};
-use streamkeeper_member::message::{FromCoordination, ToCoordination};
+use streamkeeper_member::message::{FromCoordination, ToBroker, ToCoordination};
 use streamkeeper_member::open::{OpenConfig, Opened, open};
 use streamkeeper_member::record::Owner;
 use streamkeeper_storage::disk::{DirectoryLock, Disk, RealDisk, boot_id, lock_directory};
@@ -30,7 +30,7 @@ use tokio::task::LocalSet;
 
 use crate::config::{AgentConfig, MemberAddress};
 use crate::coordination_thread::{Accepted, CoordinationThread, ToBrokerHub, ToHub};
-use crate::grpc::{self, Agent, Early, Facing, OnReady};
+use crate::grpc::{self, Agent, BrokerSettings, Early, Facing, OnReady};
 use crate::logs;
 use crate::shell::client::{Decoder, Patience, Protocol, serve};
 use crate::shell::clock::Clock;
@@ -61,15 +61,10 @@ impl Machine for Coordination {
 }
 
 impl Machine for Broker {
-    type Message = FromCoordination;
+    type Message = ToBroker;
     type Notice = ToCoordination;
 
-    fn handle(
-        &mut self,
-        clocks: Clocks,
-        input: Input<FromCoordination>,
-        out: &mut Vec<Output<ToCoordination>>,
-    ) {
+    fn handle(&mut self, clocks: Clocks, input: Input<ToBroker>, out: &mut Vec<Output<ToCoordination>>) {
         Broker::handle(self, clocks, input, out);
     }
 
@@ -77,17 +72,20 @@ impl Machine for Broker {
         Broker::takes(self, connection)
     }
 
-    fn peers(message: &FromCoordination) -> Option<BTreeMap<MemberId, String>> {
+    fn peers(message: &ToBroker) -> Option<BTreeMap<MemberId, String>> {
         match message {
-            FromCoordination::Peers(addresses) => {
+            ToBroker::Coordination(FromCoordination::Peers(addresses)) => {
                 Some(addresses.iter().map(|(id, a)| (*id, a.peer_authority())).collect())
             }
-            FromCoordination::Image(_)
-            | FromCoordination::Answered { .. }
-            | FromCoordination::Status(_)
-            | FromCoordination::Identified(_)
-            | FromCoordination::Surveyed { .. }
-            | FromCoordination::HandedOver => None,
+            ToBroker::Coordination(
+                FromCoordination::Image(_)
+                | FromCoordination::Answered { .. }
+                | FromCoordination::Status(_)
+                | FromCoordination::Identified(_)
+                | FromCoordination::Surveyed { .. }
+                | FromCoordination::HandedOver,
+            )
+            | ToBroker::Settings(_) => None,
         }
     }
 }
@@ -251,6 +249,7 @@ fn run_threads(
         identity.incarnation,
         config.cluster_id.replace('-', ""),
         to_coordination.clone(),
+        BrokerSettings::new(&config.broker, to_broker.clone()),
     );
     let broker = BrokerThread {
         machine,
@@ -371,7 +370,7 @@ struct BrokerThread {
     idle: Option<Duration>,
     clock: Clock,
     commit: CommitHandle,
-    remote: UnboundedReceiver<Remote<FromCoordination>>,
+    remote: UnboundedReceiver<Remote<ToBroker>>,
     remote_sender: ToBrokerHub,
     to_coordination: ToHub,
     accepted: UnboundedReceiver<Accepted>,

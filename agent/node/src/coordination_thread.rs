@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use streamkeeper_base::{ClusterId, MemberId};
 use streamkeeper_member::coordination::Coordination;
 use streamkeeper_member::io::{ClientFrame, Link};
-use streamkeeper_member::message::{Asker, FromCoordination, ToCoordination};
+use streamkeeper_member::message::{Asker, FromCoordination, ToBroker, ToCoordination};
 use streamkeeper_member::record::Owner;
 use streamkeeper_storage::disk::{Disk, is_full};
 use streamkeeper_storage::snapshot_file;
@@ -33,7 +33,7 @@ use crate::shell::link::{self, Identity, Linked, Peer, Peers};
 /// What the coordination thread's hub is sent.
 pub(crate) type ToHub = UnboundedSender<Remote<ToCoordination>>;
 /// What the broker thread's hub is sent.
-pub(crate) type ToBrokerHub = UnboundedSender<Remote<FromCoordination>>;
+pub(crate) type ToBrokerHub = UnboundedSender<Remote<ToBroker>>;
 /// A replication link that a peer dialled, on its way to the broker thread.
 pub(crate) type Accepted = (std::net::TcpStream, Peer, BytesMut);
 
@@ -190,7 +190,7 @@ impl Routes {
 
     /// The broker is gone only when the member stops, and a member of a `zoo.cfg` has none.
     fn tell_broker(&self, notice: FromCoordination) {
-        drop(self.to_broker.send(Remote::Message(notice)));
+        drop(self.to_broker.send(Remote::Message(ToBroker::Coordination(notice))));
     }
 }
 

@@ -259,6 +259,16 @@ impl Partition {
         }
     }
 
+    /// A replica that is behind for longer leaves the in-sync set, from the next tick on.
+    pub fn set_lag_max(&mut self, lag_max: Duration) {
+        self.lag_max = lag_max;
+    }
+
+    /// How long a replica may be behind.
+    pub fn lag_max(&self) -> Duration {
+        self.lag_max
+    }
+
     /// Handles one event; what must be done is appended to `out`, in order.
     pub fn handle(&mut self, now: Instant, event: Event, log: &dyn LogView, out: &mut Vec<Action>) {
         (self.now, self.log_start) = (now, log.start());

@@ -192,6 +192,20 @@ fn a_lagging_follower_is_proposed_out_and_back_in() {
     assert!(out.iter().any(|a| matches!(a, Action::ProposeIsr { isr, .. } if isr.len() == 3)), "{out:?}");
 }
 
+#[test] // replica.lag.time.max.ms, told while it leads
+fn another_lag_counts_from_the_next_tick_on() {
+    let mut p = leader();
+    produce(&mut p, 7, 0);
+    step(&mut p, 0, Event::Persisted(Durable::flushed(Offset(1))), 1);
+    progress(&mut p, 1, 1, 1, 1, 1);
+    let proposes = |out: &[Action]| out.iter().any(|a| matches!(a, Action::ProposeIsr { .. }));
+    for ms in (50..=300).step_by(50) {
+        assert!(!proposes(&step(&mut p, ms, Event::Tick, 1)), "at {ms} ms");
+    }
+    p.set_lag_max(std::time::Duration::from_millis(200));
+    assert!(proposes(&step(&mut p, 350, Event::Tick, 1)));
+}
+
 #[test] // what was said while the leader itself was stopped waits behind the tick
 fn a_leader_that_was_stopped_does_not_blame_its_followers() {
     let mut p = leader();

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::schema;
 use super::status::EnsembleStatus;
 use crate::digest::digest;
+use crate::kafka_config;
 
 /// What an ensemble shall be.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,9 +126,18 @@ impl EnsembleSpec {
         self.voters.unwrap_or_else(|| voters_by_default(self.replicas))
     }
 
-    /// A name for the part of the specification that an agent reads at its start: another name, and the agent must be restarted.
+    /// The broker settings that may change while an agent runs: it is told of them.
+    pub fn settings(&self) -> BTreeMap<String, String> {
+        let dynamic = self.broker.config.iter().filter(|(name, _)| !kafka_config::is_read_only(name));
+        dynamic.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// A name for the part of the specification that an agent reads at its start and never again: another name, and the agent must be
+    /// restarted.
     pub fn revision(&self) -> String {
-        let read_at_start = (&self.coordination, &self.broker, &self.resources);
+        let settings = self.broker.config.iter().filter(|(name, _)| kafka_config::is_read_only(name));
+        let settings: BTreeMap<&String, &String> = settings.collect();
+        let read_at_start = (&self.coordination, settings, &self.resources);
         digest(&serde_json::to_string(&read_at_start).unwrap_or_default())
     }
 }
@@ -208,7 +218,8 @@ pub struct CoordinationSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BrokerSpec {
-    /// Under Kafka's names, values as text. Unknown keys, and keys that follow from other fields, are refused by name.
+    /// Under Kafka's names, values as text. Unknown keys, and keys that follow from other fields, are refused by name. Agents are told of
+    /// a change and have it at once; only `connections.max.idle.ms` is read when an agent starts, and restarts them one by one.
     #[serde(default)]
     pub config: BTreeMap<String, String>,
 }
@@ -290,8 +301,18 @@ mod tests {
         let spec: EnsembleSpec = serde_json::from_str(r#"{"replicas": 3}"#).expect("a spec");
         let grown = EnsembleSpec { replicas: 5, paused: true, ..spec.clone() };
         assert_eq!(spec.revision(), grown.revision());
-        let mut told = spec.clone();
-        told.broker.config.insert("num.partitions".to_owned(), "3".to_owned());
-        assert_ne!(spec.revision(), told.revision());
+        let with = |name: &str| {
+            let mut told = spec.clone();
+            told.broker.config.insert(name.to_owned(), "3".to_owned());
+            told
+        };
+        let told = with("num.partitions");
+        assert_eq!((told.revision(), told.settings()), (spec.revision(), told.broker.config.clone()));
+        let restarted = with("connections.max.idle.ms");
+        assert_ne!(restarted.revision(), spec.revision());
+        assert_eq!(restarted.settings(), spec.settings());
+        let mut slower = spec.clone();
+        slower.coordination.tick_time_ms = Some(1000);
+        assert_ne!(slower.revision(), spec.revision());
     }
 }

@@ -21,12 +21,18 @@ pub async fn observe<G: Agents>(agents: &G, processes: BTreeMap<i32, Process>, r
         observed.members.insert(id, ObservedMember { process, ..ObservedMember::default() });
     }
     let running = observed.members.iter().filter(|(_, m)| m.process.runs).map(|(id, _)| *id);
-    let ask = async |id: i32| (id, agents.is_ready(id).await, agents.topics(id).await.ok());
+    let ask = async |id: i32| {
+        let ready = agents.is_ready(id).await;
+        // One that does not answer costs its time once.
+        let settings = if ready.is_some() { agents.settings_digest(id).await } else { None };
+        (id, ready, settings, agents.topics(id).await.ok())
+    };
     // Together: one that does not answer costs its time once.
     let (described, answers) = join(agents.describe(), join_all(running.map(ask))).await;
     let mut views = Vec::new();
-    for (id, ready, topics) in answers {
+    for (id, ready, settings, topics) in answers {
         if let Some(member) = observed.members.get_mut(&id) {
+            member.settings = settings;
             (member.answers, member.ready) = (ready.is_some(), ready == Some(true));
         }
         views.extend(topics.filter(|_| ready == Some(true)));

@@ -56,6 +56,8 @@ pub struct ObservedMember {
     pub answers: bool,
     /// The agent itself says that it serves clients.
     pub ready: bool,
+    /// The digest of the broker settings that it has in force, as the agent itself says; empty if it cannot be told of others.
+    pub settings: Option<String>,
     /// Whether it may be restarted now; only asked of members that must.
     pub restart: Option<Restart>,
 }

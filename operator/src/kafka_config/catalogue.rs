@@ -91,3 +91,7 @@ pub(super) const BROKER: &[Key] = &[
     key("socket.request.max.bytes", Kind::Int, Rule::OneOf(&["104857600"]), ""),
     key("unclean.leader.election.enable", Kind::Boolean, Rule::OneOf(&["false"]), ""),
 ];
+
+/// What it reads when it starts, and never again.
+#[rustfmt::skip]
+pub(super) const READ_ONLY: &[&str] = &["connections.max.idle.ms"];

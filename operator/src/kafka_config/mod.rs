@@ -6,7 +6,7 @@
 
 mod catalogue;
 
-use catalogue::{BROKER, TOPIC};
+use catalogue::{BROKER, READ_ONLY, TOPIC};
 
 /// A setting: its name, which values it takes, and for a topic's the broker's setting that gives its default (empty without one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,11 @@ const OWNED: &[(&str, &str)] = &[
     ("process.roles", "every agent has all roles"),
     ("zookeeper.", "an agent is a member of the ensemble itself"),
 ];
+
+/// Agents read this setting of brokers when they start, and never again; they are told of the others while they run.
+pub(crate) fn is_read_only(name: &str) -> bool {
+    READ_ONLY.contains(&name)
+}
 
 /// Why a topic cannot have this setting; `None` if it can. Without a value only the name is judged.
 pub fn topic_error(name: &str, value: Option<&str>) -> Option<String> {
@@ -145,7 +150,9 @@ fn allowed(key: &Key) -> String {
 
 #[cfg(test)]
 mod tests {
-    use streamkeeper_controller::{BROKER_CONFIGS, ConfigKey, ConfigType, Rule as TheirRule, TOPIC_CONFIGS};
+    use streamkeeper_controller::{
+        BROKER_CONFIGS, ConfigKey, ConfigType, Rule as TheirRule, TOPIC_CONFIGS, UpdateMode,
+    };
 
     use super::*;
 
@@ -172,12 +179,15 @@ mod tests {
 
     #[test]
     fn the_catalogue_is_that_of_the_agents() {
+        let read_only = BROKER_CONFIGS.iter().filter(|key| key.update == UpdateMode::ReadOnly);
+        let read_only: Vec<&str> = read_only.map(|key| key.name).collect();
         let lines = |keys: &[ConfigKey]| keys.iter().map(line).collect::<String>();
         let expected = format!(
             "//! Made from the agents' catalogue; see the parent module. Not edited by hand.\n\n\
              use super::{{Key, Kind, Rule, key}};\n\n\
              /// What a topic may set.\n#[rustfmt::skip]\npub(super) const TOPIC: &[Key] = &[\n{}];\n\n\
-             /// What the broker may be told.\n#[rustfmt::skip]\npub(super) const BROKER: &[Key] = &[\n{}];\n",
+             /// What the broker may be told.\n#[rustfmt::skip]\npub(super) const BROKER: &[Key] = &[\n{}];\n\n\
+             /// What it reads when it starts, and never again.\n#[rustfmt::skip]\npub(super) const READ_ONLY: &[&str] = &{read_only:?};\n",
             lines(TOPIC_CONFIGS),
             lines(BROKER_CONFIGS)
         );

@@ -52,6 +52,8 @@ pub enum Happening {
     VotersChanged,
     /// The policy of rebalances changes.
     RebalancePolicyChanged,
+    /// A member's broker has other settings, without a restart.
+    SettingsChanged,
     /// A topic is made or altered.
     TopicApplied,
     /// A topic and its data are deleted.
@@ -90,6 +92,7 @@ impl Happening {
             Self::MemberUncordoned => "MemberUncordoned",
             Self::VotersChanged => "VotersChanged",
             Self::RebalancePolicyChanged => "RebalancePolicyChanged",
+            Self::SettingsChanged => "SettingsChanged",
             Self::TopicApplied => "TopicApplied",
             Self::TopicDeleted => "TopicDeleted",
             Self::DeletionHeld => "DeletionHeld",
@@ -124,6 +127,7 @@ impl Happening {
             | Self::MemberUncordoned
             | Self::VotersChanged
             | Self::RebalancePolicyChanged
+            | Self::SettingsChanged
             | Self::TopicApplied
             | Self::TopicDeleted
             | Self::TakenOver => STEP_SILENCE,
@@ -150,6 +154,7 @@ impl Happening {
             | Self::MemberUncordoned
             | Self::VotersChanged
             | Self::RebalancePolicyChanged
+            | Self::SettingsChanged
             | Self::TopicApplied
             | Self::TopicDeleted
             | Self::TakenOver => false,
@@ -170,6 +175,7 @@ impl From<&Step> for Happening {
             Step::Uncordon(_) => Self::MemberUncordoned,
             Step::Promote(_) | Step::Demote(_) => Self::VotersChanged,
             Step::ConfigureRebalance { .. } => Self::RebalancePolicyChanged,
+            Step::ConfigureBroker { .. } => Self::SettingsChanged,
             Step::ApplyTopic(_) => Self::TopicApplied,
         }
     }

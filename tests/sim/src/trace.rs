@@ -7,7 +7,7 @@ use std::cell::Cell;
 use streamkeeper_base::MemberId;
 use streamkeeper_base::codec::Get;
 use streamkeeper_member::io::{Link, Output};
-use streamkeeper_member::message::FromCoordination;
+use streamkeeper_member::message::{FromCoordination, ToBroker};
 use streamkeeper_member::record;
 use streamkeeper_replica as replica;
 use streamkeeper_zab as zab;
@@ -46,7 +46,9 @@ pub(crate) fn event(now_us: u64, event: &Event) {
         Event::FilesSynced { member, token, .. } => format!("{member} flushed files {token}"),
         Event::Snapshot { member, zxid, .. } => format!("{member} wrote snapshot {zxid:x}"),
         Event::ToCoordination { member, message, .. } => format!("{member} coordination is told {message:?}"),
-        Event::ToBroker { member, message: FromCoordination::Image(image), .. } => {
+        Event::ToBroker {
+            member, message: ToBroker::Coordination(FromCoordination::Image(image)), ..
+        } => {
             let states: Vec<String> = image
                 .partitions()
                 .map(|(_, topic, p)| {

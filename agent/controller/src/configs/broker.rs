@@ -3,7 +3,7 @@
 use super::topic::{
     COMPRESSIONS, FALSE, GZIP_LEVELS, LZ4_LEVELS, MAX_LONG, POLICIES, TIMESTAMPS, ZSTD_LEVELS,
 };
-use super::{ConfigKey, ConfigType, Rule};
+use super::{ConfigKey, ConfigType, Rule, UpdateMode};
 
 const fn key(
     name: &'static str,
@@ -12,7 +12,12 @@ const fn key(
     rule: Rule,
     doc: &'static str,
 ) -> ConfigKey {
-    ConfigKey { name, kind, default, broker: &[], rule, doc }
+    ConfigKey { name, kind, default, broker: &[], rule, update: UpdateMode::Dynamic, doc }
+}
+
+/// One that an agent reads when it starts, and never again.
+const fn at_start(key: ConfigKey) -> ConfigKey {
+    ConfigKey { update: UpdateMode::ReadOnly, ..key }
 }
 
 /// What is fixed is shown, and may be said, but not otherwise.
@@ -57,13 +62,13 @@ pub const BROKER_CONFIGS: &[ConfigKey] = &[
         ZSTD_LEVELS,
         "The default of compression.zstd.level for topics that do not set it.",
     ),
-    key(
+    at_start(key(
         "connections.max.idle.ms",
         ConfigType::Long,
         Some("600000"),
         Rule::Any,
         "A client's connection that carries nothing for longer is closed; -1 for never.",
-    ),
+    )),
     key(
         "default.replication.factor",
         ConfigType::Int,

@@ -47,6 +47,15 @@ pub enum Rule {
     OneOf(&'static [&'static str]),
 }
 
+/// Whether a value may change while an agent runs; Kafka's "update mode" (KIP-226).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateMode {
+    /// It is read when the agent starts.
+    ReadOnly,
+    /// It is read wherever it is used.
+    Dynamic,
+}
+
 /// One entry of a catalogue.
 #[derive(Clone, Copy, Debug)]
 pub struct ConfigKey {
@@ -60,6 +69,8 @@ pub struct ConfigKey {
     pub broker: &'static [(&'static str, i64)],
     /// What it takes.
     pub rule: Rule,
+    /// When it is read.
+    pub update: UpdateMode,
     /// What it does, for people.
     pub doc: &'static str,
 }
@@ -203,6 +214,26 @@ pub fn check_broker(name: &str, value: &str) -> Result<(), CommandError> {
     }
 }
 
+/// Refuses what a broker that runs cannot be told: what [`check_broker`] refuses, and a key that is read when the agent starts.
+///
+/// # Errors
+/// INVALID_CONFIG; the text names the key.
+pub fn check_dynamic(name: &str, value: &str) -> Result<(), CommandError> {
+    check_broker(name, value)?;
+    if is_read_only(name) {
+        let text = format!(
+            "Config {name} is read-only: an agent reads it when it starts; restart it with another file"
+        );
+        return Err(CommandError::new(INVALID_CONFIG, text));
+    }
+    Ok(())
+}
+
+/// An agent reads this key of the broker when it starts.
+pub fn is_read_only(name: &str) -> bool {
+    broker_key(name).is_some_and(|key| key.update == UpdateMode::ReadOnly)
+}
+
 fn check(key: &ConfigKey, value: &str) -> Result<(), CommandError> {
     let name = key.name;
     let error = |shown: &str, text: String| {
@@ -318,6 +349,35 @@ mod tests {
         assert_eq!(message(check_topic("no.such", "1")), "Unknown topic config name: no.such");
         assert_eq!(message(check_broker("no.such", "1")), "Unknown broker config name: no.such");
         assert!(message(check_broker("min.insync.replicas", "2")).contains("set it for a topic instead"));
+    }
+
+    #[test] // KIP-226
+    fn what_is_read_at_the_start_cannot_be_told_later() {
+        let told = |name: &str, value: &str| check_dynamic(name, value).map_err(|error| error.message);
+        assert_eq!(told("num.partitions", "3"), Ok(()));
+        assert_eq!(check_broker("connections.max.idle.ms", "3"), Ok(()));
+        let refused = told("connections.max.idle.ms", "3").expect_err("refused");
+        assert!(refused.contains("connections.max.idle.ms is read-only"), "{refused}");
+        for (name, value) in [("no.such", "1"), ("num.partitions", "0"), ("min.insync.replicas", "2")] {
+            assert!(told(name, value).is_err_and(|text| text.contains(name)), "{name}");
+        }
+    }
+
+    /// Kafka's dynamic broker configs (DynamicBrokerConfig.AllDynamicConfigs), as far as they are here.
+    #[test]
+    fn what_kafka_changes_at_run_time_changes_here() {
+        let dynamic = |key: &&ConfigKey| {
+            key.name.starts_with("log.")
+                || key.name.starts_with("compression.")
+                || key.name == "message.max.bytes"
+        };
+        let fixed: Vec<&str> = BROKER_CONFIGS
+            .iter()
+            .filter(dynamic)
+            .map(|key| key.name)
+            .filter(|name| is_read_only(name))
+            .collect();
+        assert!(fixed.is_empty(), "{fixed:?}");
     }
 
     #[test]

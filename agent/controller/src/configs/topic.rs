@@ -1,6 +1,6 @@
 //! What a topic may set. Read first: [`TOPIC_CONFIGS`].
 
-use super::{ConfigKey, ConfigType, Rule};
+use super::{ConfigKey, ConfigType, Rule, UpdateMode};
 
 const fn key(
     name: &'static str,
@@ -10,7 +10,7 @@ const fn key(
     rule: Rule,
     doc: &'static str,
 ) -> ConfigKey {
-    ConfigKey { name, kind, default: Some(default), broker, rule, doc }
+    ConfigKey { name, kind, default: Some(default), broker, rule, update: UpdateMode::Dynamic, doc }
 }
 
 pub(super) const MAX_LONG: &str = "9223372036854775807";

@@ -168,3 +168,18 @@ fn acknowledgements_out_of_order_leave_what_the_log_ends_with() {
     tokens.iter().rev().for_each(|token| c.appended(*token, true));
     assert_eq!(c.fetch("s", None).expect("loaded")[0].2.as_ref().expect("there").offset, 2);
 }
+
+#[test] // offsets.retention.minutes, told while the coordinator runs
+fn another_retention_counts_at_the_next_tick() {
+    let (mut c, mut log) = (coordinator(), Vec::new());
+    c.commit(1, simple("s", "t", 0));
+    settle(&mut c, &mut log);
+    c.set_time(c.now, 500_000);
+    c.tick();
+    settle(&mut c, &mut log);
+    assert_eq!(c.fetch("s", None).expect("loaded").len(), 1);
+    c.set_config(Config { offsets_retention: Duration::from_millis(400_000), ..config() });
+    c.tick();
+    settle(&mut c, &mut log);
+    assert_eq!(c.fetch("s", None), Ok(vec![]));
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use streamkeeper_base::{Offset, PartitionId, TopicPartition, batch};
-use streamkeeper_group::{Action, Commit, Committed, Config, Coordinator, RequestId};
+use streamkeeper_group::{Action, Commit, Committed, Coordinator, RequestId};
 use streamkeeper_wire::kafka::generated::offset_commit_response::OffsetCommitResponse;
 use streamkeeper_wire::record::{Builder, records};
 
@@ -32,25 +32,7 @@ impl Broker {
         if !leads || self.coordinators.contains_key(&partition) {
             return;
         }
-        let (least, greatest) = (
-            self.config.number("group.min.session.timeout.ms"),
-            self.config.number("group.max.session.timeout.ms"),
-        );
-        let narrow = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
-        let delay = u64::try_from(self.config.number("group.initial.rebalance.delay.ms")).unwrap_or(0);
-        let config = Config {
-            initial_rebalance_delay: Duration::from_millis(delay),
-            session_timeout_ms: (narrow(least), narrow(greatest)),
-            metadata_bytes_max: usize::try_from(self.config.number("offset.metadata.max.bytes"))
-                .unwrap_or(4096),
-            group_size_max: usize::try_from(self.config.number("group.max.size")).unwrap_or(usize::MAX),
-            offsets_retention: Duration::from_secs(
-                u64::try_from(self.config.number("offsets.retention.minutes"))
-                    .unwrap_or(0)
-                    .saturating_mul(60),
-            ),
-        };
-        let mut coordinator = Coordinator::new(config, self.random.next_u64());
+        let mut coordinator = Coordinator::new(self.config.of_groups(), self.random.next_u64());
         let end = replica.log.end();
         let mut from = replica.log.log_start();
         while from < end {

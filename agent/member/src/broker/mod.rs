@@ -12,6 +12,7 @@ mod proving;
 mod replay;
 mod replicas;
 mod reporting;
+mod settings;
 pub(crate) mod space;
 mod throttle;
 
@@ -35,7 +36,7 @@ use crate::kafka::client::Exchange;
 use crate::kafka::client::KafkaClient;
 use crate::kafka::handlers::GroupRequest;
 use crate::kafka::pending::{AdminBatch, ParkedFetch, PendingCommand, PendingProduce, ProduceSlot};
-use crate::message::{FromCoordination, Holdings, ToCoordination};
+use crate::message::{FromCoordination, Holdings, ToBroker, ToCoordination};
 use streamkeeper_wire::kafka::ErrorCode;
 use streamkeeper_wire::kafka::generated::delete_groups_response::DeleteGroupsResponse;
 use streamkeeper_wire::record::{Rules, Validator};
@@ -120,9 +121,6 @@ struct InWal {
     tp: TopicPartition,
     what: Logged,
 }
-
-/// What neighbours ask of the broker.
-pub type ToBroker = FromCoordination;
 
 /// The machine.
 pub struct Broker {
@@ -245,7 +243,8 @@ impl Broker {
             Input::Persisted { ticket } => self.persisted(ticket),
             Input::FilesSynced { token } => self.files_synced(token),
             Input::SnapshotWritten { .. } => {}
-            Input::Message(message) => self.told(message),
+            Input::Message(ToBroker::Coordination(message)) => self.told(message),
+            Input::Message(ToBroker::Settings(settings)) => self.settings_told(settings),
             Input::Tick => self.tick(),
         }
         self.serve_advanced();
@@ -277,7 +276,7 @@ impl Broker {
         self.next_number
     }
 
-    fn told(&mut self, message: ToBroker) {
+    fn told(&mut self, message: FromCoordination) {
         match message {
             FromCoordination::Image(image) => self.image_changed(image),
             FromCoordination::Answered { token, answer, .. } => self.answered(token, answer),

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use streamkeeper_base::batch;
@@ -105,14 +104,13 @@ impl Broker {
 
     /// True if the partition is open now.
     fn open_replica(&mut self, tp: TopicPartition, topic: &Topic) -> bool {
+        if self.replicas.contains_key(&tp) {
+            self.configure_replica(tp, topic);
+            return true;
+        }
         let settings = &self.config.settings;
         let config = log_config(topic, settings);
         let rules = acceptance::rules(&topic.configs, settings);
-        if let Some(replica) = self.replicas.get_mut(&tp) {
-            replica.log.set_config(config);
-            replica.rules = rules;
-            return true;
-        }
         let (opened, dirty) = match self.recovered.remove(&tp) {
             Some(recovered) => (Ok(recovered), true),
             None => (self.open_log(tp), false),
@@ -131,9 +129,7 @@ impl Broker {
             }
         };
         log.set_config(config);
-        let lag = Duration::from_millis(
-            u64::try_from(self.config.number("replica.lag.time.max.ms")).unwrap_or(1000),
-        );
+        let lag = self.config.lag_max();
         let mut partition = Partition::new(self.config.member, &View(&log), durable, log.settled(), lag);
         let mut actions = Vec::new();
         for (follower, incarnation) in self.followers.clone() {
@@ -414,7 +410,7 @@ pub(super) fn read_prefix(get: &mut Get) -> Option<TopicPartition> {
     Some(TopicPartition { topic: TopicId(get.array().ok()?), partition: PartitionId(get.i32().ok()?) })
 }
 
-fn log_config(topic: &Topic, settings: &Settings) -> LogConfig {
+pub(super) fn log_config(topic: &Topic, settings: &Settings) -> LogConfig {
     let number = |name: &str| topic_value(&topic.configs, settings, name).parse::<i64>().unwrap_or(-1);
     let is_compacted = is_compacted(topic, settings);
     LogConfig {

@@ -23,6 +23,8 @@ pub enum Change {
     StartRebalance,
     /// What moves is taken back.
     CancelRebalance,
+    /// Nothing of the ensemble's: the guard alone is judged, and its token remembered, for something that the asked agent does by itself.
+    Admit,
 }
 
 impl Change {
@@ -42,6 +44,7 @@ impl Change {
             Self::Drain(member) => put_member(out, 5, *member),
             Self::StartRebalance => out.put_u8(6),
             Self::CancelRebalance => out.put_u8(7),
+            Self::Admit => out.put_u8(8),
         }
     }
 
@@ -55,6 +58,7 @@ impl Change {
             5 => Self::Drain(MemberId(get.i32()?)),
             6 => Self::StartRebalance,
             7 => Self::CancelRebalance,
+            8 => Self::Admit,
             _ => return Err(Malformed),
         })
     }
@@ -107,6 +111,7 @@ mod tests {
             Change::Drain(MemberId(0)),
             Change::StartRebalance,
             Change::CancelRebalance,
+            Change::Admit,
         ];
         for change in changes {
             let mut bytes = BytesMut::new();

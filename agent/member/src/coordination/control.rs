@@ -43,6 +43,10 @@ impl Coordination {
             Change::HandOver(member) => self.lead_hand_over(origin, number, member, noted),
             Change::Ensemble(change) => self.lead_ensemble(origin, number, &change, noted),
             Change::Remove(member) => self.lead_removal(origin, number, member, noted),
+            Change::Admit => {
+                self.note(noted);
+                self.settled(origin, number, &Ok(Outcome::Done));
+            }
         }
     }
 

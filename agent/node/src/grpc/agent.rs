@@ -12,6 +12,7 @@ use streamkeeper_member::control::{Change, ClusterImage, CommandError, Facts, Gu
 use streamkeeper_member::message::{Asker, FromCoordination, Status, ToCoordination};
 use tokio::sync::{oneshot, watch};
 
+use super::settings::BrokerSettings;
 use crate::coordination_thread::ToHub;
 use crate::shell::hub::Remote;
 
@@ -38,6 +39,8 @@ pub(crate) struct Agent {
     pub(crate) incarnation: Incarnation,
     /// The cluster's id, 32 hexadecimal digits.
     pub(crate) cluster_id: String,
+    /// Its broker's settings.
+    pub(super) broker: BrokerSettings,
     to_coordination: ToHub,
     next_token: AtomicU64,
     waiting: Mutex<BTreeMap<u64, Waiting>>,
@@ -61,11 +64,13 @@ impl Agent {
         incarnation: Incarnation,
         cluster_id: String,
         to_coordination: ToHub,
+        broker: BrokerSettings,
     ) -> Arc<Self> {
         Arc::new(Self {
             member,
             incarnation,
             cluster_id,
+            broker,
             to_coordination,
             next_token: AtomicU64::new(1),
             waiting: Mutex::default(),

@@ -112,7 +112,7 @@ mod tests {
             let answer = HealthClient::new(channel.clone()).check(request).await.expect("an answer");
             assert_eq!(answer.into_inner().status, expected, "{service:?}");
         }
-        let refused = MembershipClient::new(channel).describe(proto::DescribeRequest {}).await;
+        let refused = MembershipClient::new(channel).describe(proto::DescribeRequest::default()).await;
         let status = refused.expect_err("nothing to describe");
         assert_eq!((status.code(), status.message()), (Code::Unavailable, "its data is gone"));
         early.end();

@@ -82,6 +82,7 @@ mod tests {
     use streamkeeper_member::control::{ClusterImage, RegisteredMember, RoleName};
     use streamkeeper_member::message::Status;
 
+    use super::super::settings::BrokerSettings;
     use super::*;
 
     fn view(role: RoleName, member: Option<RegisteredMember>) -> View {
@@ -106,7 +107,9 @@ mod tests {
     #[test]
     fn health_claims_nothing_that_is_not_so() {
         let (sender, _receiver) = tokio::sync::mpsc::unbounded_channel();
-        let agent = Agent::new(MemberId(1), Incarnation([7; 16]), String::new(), sender);
+        let (to_broker, _broker) = tokio::sync::mpsc::unbounded_channel();
+        let settings = BrokerSettings::new(&BTreeMap::new(), to_broker);
+        let agent = Agent::new(MemberId(1), Incarnation([7; 16]), String::new(), sender, settings);
         let registered = |disk: u8, live| RegisteredMember {
             incarnation: Incarnation([disk; 16]),
             live,

@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status};
 
 use super::agent::Agent;
 use super::answers::{blockers, guard, ids, int, long, members, refused, survey};
+use super::settings;
 
 /// A hand-over is waited for this long.
 const HAND_OVER_TIME: Duration = Duration::from_secs(3);
@@ -33,11 +34,18 @@ impl Service {
 impl Rpc for Service {
     async fn describe(
         &self,
-        _request: Request<proto::DescribeRequest>,
+        request: Request<proto::DescribeRequest>,
     ) -> Result<Response<proto::DescribeResponse>, Status> {
+        let itself = proto::DescribeResponse {
+            cluster_id: self.0.cluster_id.clone(),
+            settings_digest: self.0.broker.digest(),
+            ..proto::DescribeResponse::default()
+        };
+        if request.into_inner().itself {
+            return Ok(Response::new(itself));
+        }
         let (facts, image) = survey(&self.0, false).await?;
         Ok(Response::new(proto::DescribeResponse {
-            cluster_id: self.0.cluster_id.clone(),
             leader: facts.leader.0,
             zab_epoch: facts.zab_epoch,
             zxid: facts.zxid.0,
@@ -45,6 +53,7 @@ impl Rpc for Service {
             quorum: Some(describe_quorum(&facts)),
             partitions: Some(describe_partitions(&image)),
             fencing_token: image.fencing_token,
+            ..itself
         }))
     }
 
@@ -136,6 +145,14 @@ impl Rpc for Service {
         let command = Command::Uncordon(MemberId(request.member));
         self.change(request.write, Change::Command(command)).await?;
         Ok(Response::new(proto::UncordonResponse {}))
+    }
+
+    async fn configure_broker(
+        &self,
+        request: Request<proto::ConfigureBrokerRequest>,
+    ) -> Result<Response<proto::ConfigureBrokerResponse>, Status> {
+        settings::configure(&self.0, request.into_inner()).await?;
+        Ok(Response::new(proto::ConfigureBrokerResponse {}))
     }
 
     async fn hand_over(

@@ -10,6 +10,7 @@ mod early;
 mod health;
 mod membership;
 mod rebalance;
+mod settings;
 mod topics;
 
 use std::net::TcpListener as StdListener;
@@ -29,6 +30,7 @@ use tonic::{Request, Status};
 pub(crate) use agent::{Agent, Facing, View};
 pub(crate) use early::Early;
 pub(crate) use health::{Health, OnReady};
+pub(crate) use settings::BrokerSettings;
 
 /// Requests of one connection at once.
 const CONCURRENT_REQUESTS_MAX: usize = 64;

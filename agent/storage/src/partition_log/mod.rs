@@ -385,6 +385,11 @@ impl PartitionLog {
         self.config = config;
     }
 
+    /// Its sizes and times.
+    pub fn config(&self) -> LogConfig {
+        self.config
+    }
+
     /// Closes the last segment, if it holds anything, and begins another.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 mod rebalance;
 mod restart;
 mod scale_in;
+mod settings;
 mod start;
 mod storage;
 mod voters;
@@ -57,6 +58,13 @@ pub enum Step {
         /// Bytes per second on one member.
         max_bytes_per_second: i64,
     },
+    /// The member's broker has these settings in place of those that it has, without a restart.
+    ConfigureBroker {
+        /// Whose.
+        member: i32,
+        /// All that may change while it runs.
+        settings: BTreeMap<String, String>,
+    },
     /// The topic is made, grown, or its settings altered: whatever is missing.
     ApplyTopic(Box<TopicStep>),
 }
@@ -95,6 +103,8 @@ pub enum Why {
     Suspended,
     /// The policy of rebalances is another than the wanted one.
     PolicyChanged,
+    /// The broker's settings are others than the wanted ones.
+    SettingsChanged,
     /// There is no such topic.
     TopicMissing,
     /// The topic has fewer partitions than wanted.
@@ -141,6 +151,8 @@ pub enum WaitFor {
     ChangeOfEnsemble,
     /// An observer that shall vote has the ensemble's history.
     CatchUp,
+    /// A member that serves says which broker settings it has.
+    Settings,
     /// A member may be restarted.
     RestartAllowed(Vec<Blocker>),
     /// Members may leave.
@@ -227,6 +239,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         storage::growing,
         scale_in::take_back,
         voters::follow,
+        settings::follow,
         restart::one,
         scale_in::begin,
         rebalance::follow,
@@ -277,6 +290,7 @@ impl WaitFor {
             | Self::DiskBack
             | Self::ChangeOfEnsemble
             | Self::CatchUp
+            | Self::Settings
             | Self::Drained { .. }
             | Self::Balanced { .. }
             | Self::MembersForTopic { .. }
@@ -295,6 +309,7 @@ impl fmt::Display for WaitFor {
             ),
             Self::ChangeOfEnsemble => f.write_str("a change of the ensemble is not committed yet"),
             Self::CatchUp => f.write_str("shall vote once it has the ensemble's history"),
+            Self::Settings => f.write_str("did not say yet which broker settings it has"),
             Self::RestartAllowed(blockers) => write!(f, "cannot be restarted now: {}", sentences(blockers)),
             Self::ScaleInAllowed(blockers) => write!(f, "cannot leave: {}", sentences(blockers)),
             Self::Drained { replicas, stuck } if stuck.is_empty() => {
@@ -339,6 +354,7 @@ impl fmt::Display for Step {
                 let how = if *auto { "by themselves" } else { "when asked" };
                 write!(f, "let replicas move {how}, {max_bytes_per_second} bytes a second at most")
             }
+            Self::ConfigureBroker { member, .. } => write!(f, "tell member {member} its broker settings"),
             Self::ApplyTopic(topic) => write!(f, "apply topic {}", topic.name),
         }
     }
@@ -355,6 +371,7 @@ impl fmt::Display for Why {
             Self::Voters => "another number of voters is wanted",
             Self::Suspended => "the ensemble is suspended",
             Self::PolicyChanged => "another policy is wanted",
+            Self::SettingsChanged => "other settings are wanted",
             Self::TopicMissing => "there is no such topic",
             Self::TopicGrows => "more partitions are wanted",
             Self::TopicConfig => "other settings are wanted",

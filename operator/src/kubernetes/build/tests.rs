@@ -133,9 +133,12 @@ fn only_what_a_pod_is_made_from_makes_another_revision() {
         before,
         of(json!({"replicas": 5, "rebalance": {"mode": "Manual"}, "storage": {"size": "99Gi"}}))
     );
+    let told = json!({"replicas": 3, "broker": {"config": {"num.partitions": "3"}}});
+    assert_eq!(before, of(told), "agents are told while they run");
     for changed in [
         json!({"replicas": 3, "image": "streamkeeper:2"}),
-        json!({"replicas": 3, "broker": {"config": {"num.partitions": "3"}}}),
+        json!({"replicas": 3, "broker": {"config": {"connections.max.idle.ms": "3"}}}),
+        json!({"replicas": 3, "coordination": {"tickTimeMs": 1000}}),
         json!({"replicas": 3, "resources": {"limits": {"memory": "1Gi"}}}),
         json!({"replicas": 3, "scheduling": {"priorityClassName": "high"}}),
     ] {

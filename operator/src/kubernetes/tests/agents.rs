@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use streamkeeper_proto::settings_digest;
 use streamkeeper_proto::v1alpha1 as proto;
 use tonic::Code;
 
@@ -16,6 +17,7 @@ use super::ensemble::{Partition, Topic};
 use super::laws;
 use super::world::{Shared, World};
 use crate::agents::{AgentError, Agents};
+use crate::kafka_config::is_read_only;
 
 /// The agents for one process of an operator.
 pub(super) struct ModelAgents {
@@ -285,6 +287,33 @@ impl Agents for ModelAgents {
         let of = self.of;
         self.change("configure rebalance", |world| {
             (world.ensembles[of].auto, world.ensembles[of].bytes_per_second) = (auto, max_bytes_per_second);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn settings_digest(&self, member: i32) -> Option<String> {
+        self.pass().await;
+        let world = self.world.borrow();
+        let process = &world.ensembles[self.of].processes[&self.at(&world, member)?];
+        process.incarnation.map(|_| settings_digest(&process.settings))
+    }
+
+    async fn configure_broker(
+        &self,
+        member: i32,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<(), AgentError> {
+        let (what, of) = ("configure broker", self.of);
+        self.change(what, |world| {
+            let at = self.at(world, member);
+            let process = at.and_then(|id| world.ensembles[of].processes.get_mut(&id));
+            let process = process.filter(|process| process.incarnation.is_some());
+            let process = process.ok_or_else(|| AgentError::new(what, Code::Unavailable, "no answer"))?;
+            if settings.keys().any(|name| is_read_only(name)) {
+                return Err(AgentError::new(what, Code::InvalidArgument, "read when the agent starts"));
+            }
+            process.settings.clone_from(settings);
             Ok(())
         })
         .await

@@ -4,7 +4,7 @@
 //! Each step does a part of what is to be done, by chance, so that everything is seen half done. Must not know: operators.
 //! Read first: [`step`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::ensemble::Process;
 use super::store::{Name, name};
 use super::world::{NAMESPACE, World};
+use crate::kafka_config::is_read_only;
 use crate::kubernetes::names;
 use crate::kubernetes::record::Record;
 
@@ -150,6 +151,7 @@ fn run_pod(world: &mut World, pod: &Name, value: &Value) {
             incarnation: None,
             synced: false,
             removed: false,
+            settings: BTreeMap::new(),
         };
         let ip = process.ip.clone();
         world.tell(format!("agent {id} of {of} starts at {ip}"));
@@ -187,7 +189,20 @@ fn let_in(world: &mut World, of: &str, id: i32) {
         return;
     }
     world.tell(format!("agent {id} of {of} begins with disk {place} of {claim}, founders {founders:?}"));
+    let settings = brought(world, of, &agent);
+    if let Some(process) = world.ensembles[of].processes.get_mut(&id) {
+        process.settings = settings;
+    }
     world.ensembles[of].begin(id, &(claim, place), &cluster, &founders);
+}
+
+/// The broker's settings of the agents' file, or of the one before: a kubelet brings a new file within a minute.
+fn brought(world: &mut World, of: &str, agent: &Value) -> BTreeMap<String, String> {
+    let mut of_file: BTreeMap<String, String> =
+        serde_json::from_value(agent["broker"].clone()).unwrap_or_default();
+    of_file.retain(|name, _| !is_read_only(name));
+    let before = std::mem::replace(&mut world.ensembles[of].brought, of_file.clone());
+    if world.chance.one_in(3) { before } else { of_file }
 }
 
 /// The kubelet's word on whether a pod is ready: a little late.

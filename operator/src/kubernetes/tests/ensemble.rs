@@ -35,6 +35,8 @@ pub(super) struct Process {
     pub(super) synced: bool,
     /// It was told that it is no member any more; it asks to be let in again only when it begins anew.
     pub(super) removed: bool,
+    /// Its broker's settings, as far as they may change while it runs.
+    pub(super) settings: BTreeMap<String, String>,
 }
 
 /// A member as the ensemble knows it.
@@ -103,6 +105,8 @@ pub(super) struct Ensemble {
     pub(super) draining: BTreeSet<i32>,
     /// Topics that were made once.
     pub(super) made: BTreeSet<String>,
+    /// The broker's settings that a kubelet brought last: the next agent may still read them when there are others.
+    pub(super) brought: BTreeMap<String, String>,
     /// Agents that ended so far.
     pub(super) ends: u64,
     /// What must not have happened.

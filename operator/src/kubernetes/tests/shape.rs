@@ -2,13 +2,14 @@
 //!
 //! Read first: [`shape`], [`unfinished`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::controllers::text;
 use super::store::Name;
 use super::world::World;
+use crate::kafka_config::is_read_only;
 use crate::kubernetes::build::config_map::{AGENT, MEMBERS};
 use crate::kubernetes::names;
 use crate::kubernetes::record::Record;
@@ -27,9 +28,10 @@ pub(super) fn shape(world: &World) -> BTreeMap<String, String> {
         let (voters, ready) =
             (ensemble.voters().len(), members.iter().filter(|id| ensemble.is_ready(**id)).count());
         let policy = (ensemble.auto, ensemble.bytes_per_second);
+        let settings: BTreeSet<_> = ensemble.processes.values().map(|process| &process.settings).collect();
         shape.insert(
             format!("ensemble {of}"),
-            format!("members {members:?}, {voters} vote, {ready} serve, {policy:?}"),
+            format!("members {members:?}, {voters} vote, {ready} serve, {policy:?}, {settings:?}"),
         );
     }
     for (_, value) in world.store.of_kind("Topic") {
@@ -121,10 +123,23 @@ fn unfinished_of(world: &World, of: &str) -> Vec<String> {
             found.push(format!("the end of {of}: {condition} and not {holds}"));
         }
     }
+    found.extend(not_told(world, of, resource));
     let ensemble = &world.ensembles[of];
     let strays = ensemble.members.values().filter(|m| ensemble.removed.contains(&m.incarnation));
     if strays.count() > 0 {
         found.push("O5: a disk that was removed for good is in the ensemble".to_owned());
     }
     found
+}
+
+/// Agents whose broker has other settings than the wanted ones, wherever they had them from.
+fn not_told(world: &World, of: &str, resource: &Value) -> Option<String> {
+    let mut wanted: BTreeMap<String, String> =
+        serde_json::from_value(resource["spec"]["broker"]["config"].clone()).unwrap_or_default();
+    wanted.retain(|name, _| !is_read_only(name));
+    let other = world.ensembles[of].processes.iter().find(|(_, process)| process.settings != wanted)?;
+    Some(format!(
+        "the end of {of}: member {} has the settings {:?} and not {wanted:?}",
+        other.0, other.1.settings
+    ))
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use streamkeeper_base::{MemberId, Piece, Random};
 use streamkeeper_member::io::{Input, Link};
-use streamkeeper_member::message::{FromCoordination, ToCoordination};
+use streamkeeper_member::message::{ToBroker, ToCoordination};
 use streamkeeper_storage::disk::{Disk, DiskFile, is_full};
 use streamkeeper_storage::snapshot_file;
 
@@ -55,7 +55,7 @@ pub(crate) enum Event {
     /// Coordination is told.
     ToCoordination { member: MemberId, life: u64, message: ToCoordination },
     /// The broker is told.
-    ToBroker { member: MemberId, life: u64, message: FromCoordination },
+    ToBroker { member: MemberId, life: u64, message: ToBroker },
     /// A dead process starts again.
     Start { member: MemberId },
     /// A dialled link is made, or cannot be.

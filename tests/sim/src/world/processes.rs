@@ -7,7 +7,7 @@ use std::path::Path;
 use streamkeeper_base::MemberId;
 use streamkeeper_base::Random;
 use streamkeeper_member::io::{Input, Output};
-use streamkeeper_member::message::{FromCoordination, ToCoordination};
+use streamkeeper_member::message::{FromCoordination, ToBroker, ToCoordination};
 use streamkeeper_member::record::Owner;
 use streamkeeper_storage::disk::{Crash, Disk};
 
@@ -135,7 +135,7 @@ impl World {
         outputs.into_iter().for_each(|output| self.coordination_output(member, output));
     }
 
-    pub(crate) fn feed_broker(&mut self, member: MemberId, input: Input<FromCoordination>) {
+    pub(crate) fn feed_broker(&mut self, member: MemberId, input: Input<ToBroker>) {
         let now_us = self.now_us;
         let host = self.host_mut(member);
         let clocks = host.clocks(now_us);
@@ -146,8 +146,8 @@ impl World {
         outputs.into_iter().for_each(|output| self.broker_output(member, output));
     }
 
-    pub(super) fn told_broker(&mut self, member: MemberId, message: FromCoordination) {
-        if let (FromCoordination::Peers(addresses), Some(process)) =
+    pub(super) fn told_broker(&mut self, member: MemberId, message: ToBroker) {
+        if let (ToBroker::Coordination(FromCoordination::Peers(addresses)), Some(process)) =
             (&message, &mut self.host_mut(member).process)
             && !addresses.is_empty()
         {
@@ -159,7 +159,7 @@ impl World {
     pub(super) fn coordination_output(&mut self, member: MemberId, output: Output<FromCoordination>) {
         match output {
             Output::Tell(FromCoordination::HandedOver) => self.stop_cleanly(member),
-            Output::Tell(message) => self.tell_broker(member, message),
+            Output::Tell(message) => self.tell_broker(member, ToBroker::Coordination(message)),
             Output::WriteSnapshot { zxid, chunks } => {
                 let Some(life) = self.life(member) else { return };
                 let delay = self.flush_us() * 2;
@@ -176,7 +176,7 @@ impl World {
         }
     }
 
-    pub(super) fn tell_broker(&mut self, member: MemberId, message: FromCoordination) {
+    pub(super) fn tell_broker(&mut self, member: MemberId, message: ToBroker) {
         let arrival = self.told_at(member, 1);
         if let Some(life) = self.life(member) {
             self.at(arrival, Event::ToBroker { member, life, message });

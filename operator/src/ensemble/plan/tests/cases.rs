@@ -1,5 +1,9 @@
 //! Given what is wanted and what is there: exactly these steps, with these reasons, or these waits.
 
+use std::collections::BTreeMap;
+
+use streamkeeper_proto::settings_digest;
+
 use super::super::{Plan, Step, WaitFor, Why, plan};
 use k8s_openapi::jiff::Timestamp;
 
@@ -33,6 +37,7 @@ fn healthy(n: i32) -> Observed {
         }),
         answers: true,
         ready: true,
+        settings: Some(settings_digest(&BTreeMap::new())),
         restart: None,
     };
     let voters: Vec<i32> = (0..crate::crd::voters_by_default(n)).collect();
@@ -233,6 +238,41 @@ fn a_new_configuration_restarts_one_proven_member_after_the_other_the_leader_las
     assert_eq!(steps(&plan(&wanted, &observed)), [reason(Step::Restart(1))]);
     done(&mut observed, 1);
     assert!(plan(&wanted, &observed).is_converged());
+}
+
+#[test] // KIP-226
+fn members_are_told_other_broker_settings_and_not_restarted() {
+    let wanted =
+        desired("{replicas: 3, broker: {config: {num.partitions: '4', connections.max.idle.ms: '9'}}}");
+    let settings: BTreeMap<String, String> = [("num.partitions".to_owned(), "4".to_owned())].into();
+    let mut observed = healthy(3);
+    let tell = |member| (Step::ConfigureBroker { member, settings: settings.clone() }, Why::SettingsChanged);
+    assert_eq!(
+        steps(&plan(&wanted, &observed)),
+        [0, 1, 2].map(tell),
+        "what is read at the start is not told"
+    );
+    let mut member = |id: i32, change: fn(&mut ObservedMember)| {
+        change(observed.members.get_mut(&id).expect("a member"));
+        observed.clone()
+    };
+    let restarted = member(0, |m| {
+        (m.process.outdated, m.restart) = (true, Some(Restart::default()));
+    });
+    assert_eq!(steps(&plan(&wanted, &restarted)), [1, 2].map(tell), "it has them when it is restarted");
+    // An agent of before has no digest, and would not know the call.
+    let old = member(1, |m| m.settings = Some(String::new()));
+    assert_eq!(steps(&plan(&wanted, &old)), [tell(2)]);
+    let told = settings_digest(&settings);
+    let mut told_all = healthy(3);
+    told_all.members.values_mut().for_each(|m| m.settings = Some(told.clone()));
+    assert!(plan(&wanted, &told_all).is_converged());
+    told_all.members.get_mut(&2).expect("2").settings = None;
+    let planned = plan(&wanted, &told_all);
+    assert_eq!(waits(&planned), ["member 2: did not say yet which broker settings it has"]);
+    // A member that does not serve is waited for as ever, and told later.
+    told_all.members.get_mut(&2).expect("2").ready = false;
+    assert_eq!(waits(&plan(&wanted, &told_all)), ["members 2: 2 of 3 members serve"]);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use streamkeeper_proto::settings_digest;
+
 use super::super::Step;
 use crate::chance::Chance;
 use crate::crd::TopicSpec;
@@ -21,6 +23,8 @@ pub(super) struct Member {
     cordoned: bool,
     resting: bool,
     synced: bool,
+    /// The digest of its broker's settings.
+    pub(super) settings: String,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -33,6 +37,8 @@ pub(super) struct Model {
     pub(super) partitions: Vec<Vec<i32>>,
     /// The configuration that started processes get.
     pub(super) revision: u32,
+    /// The digest of the broker's settings in the file that started processes read; it may be an old file.
+    pub(super) file: String,
     auto: bool,
     max_bytes_per_second: i64,
     leader: i32,
@@ -116,6 +122,7 @@ impl Model {
                 unavoidable: vec![],
             }),
             agent: (leads && m.in_ensemble).then_some(agent),
+            settings: m.runs.then(|| m.settings.clone()),
             process,
         }
     }
@@ -233,9 +240,11 @@ impl Model {
             Step::Start(id) => self.start(*id),
             Step::Restart(id) => {
                 let others = self.members.iter().filter(|(other, m)| *other != id && !(m.runs && m.synced));
-                let revision = self.revision;
+                let (revision, file) = (self.revision, self.file.clone());
                 assert!(others.count() == 0 || !self.members[id].synced, "two down at once: {self:?}");
-                self.on(*id, |m| (m.synced, m.resting, m.revision) = (false, false, revision))
+                self.on(*id, |m| {
+                    (m.synced, m.resting, m.revision, m.settings) = (false, false, revision, file)
+                })
             }
             Step::Stop(id) => self.on(*id, |m| (m.runs, m.synced) = (false, false)),
             Step::MarkLeaving(id) => {
@@ -248,7 +257,17 @@ impl Model {
                 let gone = self.members.remove(id).unwrap_or_default();
                 self.removed_disks.insert(gone.disk)
             }
-            Step::HandOver(id) => self.on(*id, |m| m.resting = true),
+            Step::HandOver(id) => {
+                // Zab gives the lead to any voter that has the history, one that rests too.
+                let takes =
+                    |other: &i32| other != id && self.members[other].runs && self.members[other].synced;
+                if self.leader == *id
+                    && let Some(other) = self.voters().into_iter().find(takes)
+                {
+                    self.leader = other;
+                }
+                self.on(*id, |m| m.resting = true)
+            }
             Step::Cordon(id) if self.strays.contains(id) => true,
             Step::Cordon(id) => self.on(*id, |m| m.cordoned = true),
             Step::Uncordon(id) => self.on(*id, |m| (m.cordoned, m.resting) = (false, false)),
@@ -272,6 +291,10 @@ impl Model {
             Step::ConfigureRebalance { auto, max_bytes_per_second } => {
                 (self.auto, self.max_bytes_per_second) = (*auto, *max_bytes_per_second);
                 true
+            }
+            Step::ConfigureBroker { member, settings } => {
+                let told = settings_digest(settings);
+                self.on(*member, |m| m.settings = told)
             }
             Step::ApplyTopic(topic) => {
                 let eligible = self.eligible();
@@ -308,9 +331,9 @@ impl Model {
             let member = Member { disk: self.disks, in_ensemble: first, votes: first, ..Member::default() };
             self.members.insert(id, member);
         }
-        let revision = self.revision;
+        let (revision, file) = (self.revision, self.file.clone());
         self.on(id, |m| {
-            (m.runs, m.revision, m.resting) = (true, revision, false);
+            (m.runs, m.revision, m.resting, m.settings) = (true, revision, false, file);
         })
     }
 

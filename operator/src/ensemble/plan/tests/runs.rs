@@ -1,5 +1,7 @@
 //! Whole runs: random wishes, a crash after any step, and always the same end.
 
+use streamkeeper_proto::settings_digest;
+
 use super::super::{Plan, plan};
 use super::model::Model;
 use crate::chance::Chance;
@@ -21,6 +23,8 @@ fn wish(chance: &mut Chance, before: Option<&Desired>) -> Desired {
     desired.ensemble.voters = (odd <= desired.ensemble.replicas && chance.below(2) == 0).then_some(odd);
     desired.ensemble.rebalance.mode =
         if chance.below(4) == 0 { RebalanceMode::Manual } else { RebalanceMode::Auto };
+    let partitions = (1 + chance.below(3)).to_string();
+    desired.ensemble.broker.config.insert("num.partitions".to_owned(), partitions);
     let topic = TopicSpec {
         ensemble_ref: Reference { name: "main".to_owned() },
         topic_name: None,
@@ -40,6 +44,10 @@ fn wish(chance: &mut Chance, before: Option<&Desired>) -> Desired {
 
 /// One look: what is planned is carried out, up to the first step that is refused or to a crash.
 fn look(model: &mut Model, desired: &Desired, chance: &mut Chance, crashes: bool) -> Plan {
+    // What processes read at their start is brought to them late.
+    if model.file.is_empty() || chance.below(2) == 0 {
+        model.file = settings_digest(&desired.ensemble.settings());
+    }
     let planned = plan(desired, &model.observe(desired));
     for step in &planned.steps {
         if (crashes && chance.below(4) == 0) || !model.apply(&step.step) {
@@ -76,6 +84,8 @@ fn check(model: &Model, desired: &Desired, seed: u64) {
         model.members.values().all(|m| m.runs && !m.leaving && m.revision == model.revision),
         "seed {seed}"
     );
+    let told = settings_digest(&spec.settings());
+    assert!(model.members.values().all(|m| m.settings == told), "seed {seed}: {model:?}");
     assert_eq!(model.voters().len(), usize::try_from(spec.voters()).unwrap_or(0), "seed {seed}");
     assert!(model.strays.is_empty(), "seed {seed}");
     for (name, topic) in &desired.topics {
