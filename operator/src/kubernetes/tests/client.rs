@@ -51,10 +51,10 @@ type Cached = (Arc<Value>, Option<Rc<dyn Any>>);
 
 impl Life {
     /// A process that begins.
-    pub(super) fn new(who: usize) -> Self {
+    pub(super) fn new(who: usize, lease: &str) -> Self {
         Self {
             who,
-            leadership: Leadership::of(Seat { namespace: OPERATORS.to_owned(), ..Seat::default() }),
+            leadership: Leadership::of(Seat { namespace: OPERATORS.to_owned(), lease: lease.to_owned() }),
             dies: Notify::new(),
             dead: Cell::new(false),
             dies_at: Cell::new(None),

@@ -263,7 +263,10 @@ fn o5_gives_up_disks_for_good(world: &World, sight: &Sight, write: &Write<'_>) -
 /// O6: whoever writes holds the lease, and nobody else does.
 fn o6_one_acts(world: &World, _: &Sight, _: &Write<'_>) -> Option<String> {
     let holders = world.lives.values().filter(|life| !life.dead.get() && life.leadership.token().is_some());
-    (holders.count() > 1).then(|| "two operators hold the lease".to_owned())
+    let mut leases = BTreeSet::new();
+    let twice =
+        holders.map(|life| life.leadership.seat().to_string()).find(|seat| !leases.insert(seat.clone()));
+    twice.map(|seat| format!("two operators hold the lease {seat}"))
 }
 
 /// O11: a specification that is refused, or paused, changes nothing but the status.

@@ -6,7 +6,7 @@
 //! client                caches that lag, refusals, an end at a write    ensemble, answers, agents   the agents and what they answer
 //! user, run, shape      wishes, a seed, and the end that must be        laws          what must hold at every write
 //! ```
-//! Some seeds have two ensembles in one namespace. Watches that end or expire are no part of the model: `kubernetes/follow` tests the
+//! One test has two installations of the operator; seeds have one. Some seeds have two ensembles in one namespace. Watches that end or expire are no part of the model: `kubernetes/follow` tests the
 //! real ones against an HTTP server.
 //!
 //! `OPERATOR_SEEDS=N cargo test -p streamkeeper-operator --lib seeds` runs N seeds; `OPERATOR_SEED=N` runs one and tells what happens.
@@ -33,7 +33,7 @@ mod world;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use run::{Drive, Outcome, direct, drive, run};
+use run::{Drive, Outcome, direct, drive, drive_rivals, run};
 use user::{DELETED, Plan, Wish, fulfil, wishes};
 use world::{NAME, Options};
 
@@ -102,6 +102,43 @@ fn the_same_seed_is_the_same_story() {
         let story = || run(seed, &Options::of_seed(seed), &wishes(seed)).trace;
         assert_eq!(story(), story(), "seed {seed}");
     }
+}
+
+/// Two installations that watch the same ensemble: the first to claim it acts, and the other once that one is gone.
+#[test]
+fn of_two_installations_one_acts_and_the_other_once_it_is_gone() {
+    drive_rivals(async |drive: &Drive<'_>| {
+        let acts = || {
+            let world = drive.world.borrow();
+            let status = world.resource(NAME).map(|r| r["status"]["operator"].clone()).unwrap_or_default();
+            assert!(status["challenger"].is_null(), "{status}");
+            status["installation"].as_str().and_then(|name| name.rsplit('-').next()?.parse::<usize>().ok())
+        };
+        let changes = |who: usize| {
+            let (world, of) = (drive.world.borrow(), format!("operator {who}: "));
+            let theirs = world.trace.iter().filter(|line| line.contains(&of) && line.ends_with(" done"));
+            theirs.filter(|line| !line.contains(" Event ") && !line.contains("ApplyStatus Ensemble")).count()
+        };
+        let most = Duration::from_secs(600);
+        assert!(fulfil(&mut drive.world.borrow_mut(), NAME, &Wish::Create(3)));
+        assert!(drive.still(most).await, "it comes to rest");
+        let first = acts().expect("one acts");
+        let other = 1 - first;
+        assert!(changes(first) > 0 && changes(other) == 0, "{first} acts");
+        let writes = drive.world.borrow().writes;
+        tokio::time::sleep(Duration::from_secs(7200)).await;
+        assert_eq!(drive.world.borrow().writes, writes, "both are there, and nobody writes");
+        drive.end(first);
+        assert!(fulfil(&mut drive.world.borrow_mut(), NAME, &Wish::Set("replicas", 5.into())));
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert_eq!((acts(), changes(other)), (Some(first), 0), "it may come back");
+        tokio::time::sleep(Duration::from_secs(400)).await;
+        assert!(drive.still(most).await, "it comes to rest again");
+        assert_eq!(acts(), Some(other));
+        let world = drive.world.borrow();
+        assert_eq!(world.resource(NAME).map(|r| r["status"]["readyReplicas"].clone()), Some(5.into()));
+        assert!(world.laws.violations.is_empty(), "{:?}", world.laws.violations);
+    });
 }
 
 /// What is said and can be no more than said is said once: seed 95 had the status written every five seconds for ever.

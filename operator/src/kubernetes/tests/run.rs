@@ -16,10 +16,10 @@ use super::client::{Client, Life};
 use super::shape::{shape, unfinished};
 use super::store::name;
 use super::user::{self, Plan, Wish};
-use super::world::{NAMESPACE, Options, Shared, World, wall};
+use super::world::{NAME, NAMESPACE, Options, Shared, World, wall};
 use super::{controllers, laws};
 use crate::kubernetes::events::Events;
-use crate::kubernetes::lease::campaign;
+use crate::kubernetes::lease::{LEASE, campaign};
 use crate::kubernetes::metrics::Metrics;
 use crate::kubernetes::names;
 use crate::kubernetes::read::Key;
@@ -232,7 +232,11 @@ fn may_be_lost(world: &World, of: &str, id: i32) -> bool {
 /// One operator: process after process.
 async fn operate(world: &Shared, who: usize, looks: &Looks) {
     for process in 0_u64.. {
-        let life = Rc::new(Life::new(who));
+        let lease = match world.borrow().options.rivals {
+            true => format!("installation-{who}"),
+            false => LEASE.to_owned(),
+        };
+        let life = Rc::new(Life::new(who, &lease));
         let me = {
             let mut world = world.borrow_mut();
             if !world.quiet && world.options.crashes && !world.chance.one_in(4) {
@@ -251,6 +255,9 @@ async fn operate(world: &Shared, who: usize, looks: &Looks) {
             () = life.dies.notified() => {}
             () = campaign(&election, &me, &life.leadership) => {}
             _ = join_all(ensembles) => {}
+        }
+        if world.borrow().options.gone == Some(who) {
+            std::future::pending::<()>().await;
         }
         let ms = world.borrow_mut().chance.below(20_000);
         sleep(Duration::from_millis(ms)).await;
@@ -307,10 +314,35 @@ pub(super) struct Drive<'a> {
 }
 
 impl Drive<'_> {
+    /// The operator is there no more.
+    pub(super) fn end(&self, who: usize) {
+        let mut world = self.world.borrow_mut();
+        world.options.gone = Some(who);
+        world.lives[&who].dead.set(true);
+        world.lives[&who].dies.notify_one();
+    }
+
     /// Until nothing is written any more, or the time is over; then false.
     pub(super) async fn still(&self, most: Duration) -> bool {
         still(self.world, self.looks, most).await
     }
+}
+
+/// Runs a cluster with two installations of the operator until `act` is over.
+pub(super) fn drive_rivals(act: impl AsyncFnOnce(&Drive<'_>)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(async {
+        let options = Options { rivals: true, ..Options::none() };
+        let (world, looks) = (World::new(1, options, vec![NAME]), Looks::default());
+        let drive = Drive { world: &world, looks: &looks };
+        tokio::select! {
+            biased;
+            () = act(&drive) => {}
+            () = cluster(&world) => {}
+            () = operate(&world, 0, &looks) => {}
+            () = operate(&world, 1, &looks) => {}
+        }
+    });
 }
 
 /// Runs a cluster for ensembles of these names with one operator until `act` is over.

@@ -67,6 +67,10 @@ pub(super) struct Options {
     pub(super) losses: bool,
     /// Two operators run.
     pub(super) two: bool,
+    /// The two are of two installations: each has a lease of its own.
+    pub(super) rivals: bool,
+    /// This operator does not come back.
+    pub(super) gone: Option<usize>,
 }
 
 impl Options {
@@ -88,6 +92,7 @@ impl Options {
             kills: flag(),
             losses: flag(),
             two: flag(),
+            ..Self::none()
         }
     }
 
