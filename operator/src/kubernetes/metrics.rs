@@ -10,6 +10,9 @@ use std::time::Duration;
 /// Bounds of the histogram of reconcile times, in seconds, as controller-runtime has them (a part of them).
 const BOUNDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
+/// The labels of the queue.
+const QUEUE: &str = "name=\"ensemble\",controller=\"ensemble\"";
+
 /// How a look ended; a label of `controller_runtime_reconcile_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ended {
@@ -31,11 +34,56 @@ impl Ended {
     }
 }
 
+/// How an ensemble is, for alerts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// Its newest generation cannot be reached without help.
+    pub stalled: bool,
+    /// `spec.paused`.
+    pub paused: bool,
+    /// Another installation acts for it.
+    pub left: bool,
+}
+
+#[derive(Debug, Default)]
+struct Histogram {
+    buckets: [u64; BOUNDS.len()],
+    seconds: f64,
+    count: u64,
+}
+
+impl Histogram {
+    fn add(&mut self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        self.seconds += seconds;
+        self.count += 1;
+        for (bucket, bound) in self.buckets.iter_mut().zip(BOUNDS) {
+            *bucket += u64::from(seconds <= bound);
+        }
+    }
+
+    /// `labels` without their braces.
+    fn push(&self, text: &mut String, (name, help): (&str, &str), labels: &str) {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} histogram");
+        for (count, bound) in self.buckets.iter().zip(BOUNDS) {
+            let _ = writeln!(text, "{name}_bucket{{{labels},le=\"{bound}\"}} {count}");
+        }
+        let (count, seconds) = (self.count, self.seconds);
+        let _ = writeln!(
+            text,
+            "{name}_bucket{{{labels},le=\"+Inf\"}} {count}\n{name}_sum{{{labels}}} {seconds}\n{name}_count{{{labels}}} {count}"
+        );
+    }
+}
+
 #[derive(Debug, Default)]
 struct Numbers {
     looks: BTreeMap<Ended, u64>,
-    buckets: [u64; BOUNDS.len()],
-    seconds: f64,
+    times: Histogram,
+    waits: Histogram,
+    depth: u64,
+    retries: u64,
+    states: BTreeMap<(String, String), State>,
     writes: BTreeMap<(&'static str, String), u64>,
     failures: BTreeMap<&'static str, u64>,
     events: BTreeMap<&'static str, u64>,
@@ -68,10 +116,30 @@ impl Metrics {
         let mut numbers = self.numbers();
         numbers.active = numbers.active.saturating_sub(1);
         *numbers.looks.entry(ended).or_default() += 1;
-        let seconds = took.as_secs_f64();
-        numbers.seconds += seconds;
-        for (bucket, bound) in numbers.buckets.iter_mut().zip(BOUNDS) {
-            *bucket += u64::from(seconds <= bound);
+        numbers.times.add(took);
+    }
+
+    /// A look that was asked for this long ago begins.
+    pub fn waited(&self, wait: Duration) {
+        self.numbers().waits.add(wait);
+    }
+
+    /// A look failed and is done again.
+    pub fn retried(&self) {
+        self.numbers().retries += 1;
+    }
+
+    /// So many ensembles wait for a look.
+    pub fn depth(&self, count: usize) {
+        self.numbers().depth = u64::try_from(count).unwrap_or(u64::MAX);
+    }
+
+    /// How an ensemble is; `None` once it is gone.
+    pub fn state(&self, (namespace, name): (&str, &str), state: Option<State>) {
+        let key = (namespace.to_owned(), name.to_owned());
+        match state {
+            Some(state) => drop(self.numbers().states.insert(key, state)),
+            None => drop(self.numbers().states.remove(&key)),
         }
     }
 
@@ -147,8 +215,16 @@ fn counters(numbers: &Numbers, text: &mut String) {
     counter(
         "workqueue_adds_total",
         "Changes that asked for a look.",
-        &[("{name=\"ensemble\"}".to_owned(), numbers.queued)],
+        &[(format!("{{{QUEUE}}}"), numbers.queued)],
     );
+    counter(
+        "workqueue_retries_total",
+        "Looks that failed and are done again.",
+        &[(format!("{{{QUEUE}}}"), numbers.retries)],
+    );
+    let (name, help) =
+        ("workqueue_queue_duration_seconds", "How long a look that was asked for was waited for.");
+    numbers.waits.push(text, (name, help), QUEUE);
 }
 
 fn gauges(numbers: &Numbers, text: &mut String) {
@@ -160,6 +236,28 @@ fn gauges(numbers: &Numbers, text: &mut String) {
         &one("{controller=\"ensemble\"}", numbers.active),
     );
     gauge("streamkeeper_ensembles", "Ensembles that are looked after.", &one("", numbers.resources));
+    gauge("workqueue_depth", "Ensembles that wait for a look.", &one(&format!("{{{QUEUE}}}"), numbers.depth));
+    let states = |of: fn(&State) -> bool| -> Vec<(String, u64)> {
+        let labels = |(namespace, name): &(String, String)| {
+            format!("{{namespace=\"{namespace}\",ensemble=\"{name}\"}}")
+        };
+        numbers.states.iter().map(|(key, state)| (labels(key), u64::from(of(state)))).collect()
+    };
+    gauge(
+        "streamkeeper_ensemble_stalled",
+        "1 for an ensemble whose condition Stalled is true: it needs help.",
+        &states(|state| state.stalled),
+    );
+    gauge(
+        "streamkeeper_ensemble_paused",
+        "1 for an ensemble with spec.paused.",
+        &states(|state| state.paused),
+    );
+    gauge(
+        "streamkeeper_ensemble_left_to_another",
+        "1 for an ensemble for which another installation acts.",
+        &states(|state| state.left),
+    );
     let namespaces = numbers
         .namespaces
         .iter()
@@ -186,21 +284,10 @@ fn reconciles(numbers: &Numbers, text: &mut String) {
     let _ = writeln!(
         text,
         "# HELP {name}_errors_total Looks that failed.\n# TYPE {name}_errors_total counter\n\
-         {name}_errors_total{{controller=\"ensemble\"}} {errors}\n\
-         # HELP {name}_time_seconds How long a look took.\n# TYPE {name}_time_seconds histogram"
+         {name}_errors_total{{controller=\"ensemble\"}} {errors}"
     );
-    for (count, bound) in numbers.buckets.iter().zip(BOUNDS) {
-        let _ =
-            writeln!(text, "{name}_time_seconds_bucket{{controller=\"ensemble\",le=\"{bound}\"}} {count}");
-    }
-    let total: u64 = numbers.looks.values().sum();
-    let _ = writeln!(
-        text,
-        "{name}_time_seconds_bucket{{controller=\"ensemble\",le=\"+Inf\"}} {total}\n\
-         {name}_time_seconds_sum{{controller=\"ensemble\"}} {}\n\
-         {name}_time_seconds_count{{controller=\"ensemble\"}} {total}",
-        numbers.seconds
-    );
+    let name = format!("{name}_time_seconds");
+    numbers.times.push(text, (&name, "How long a look took."), "controller=\"ensemble\"");
 }
 
 /// What Prometheus' clients say of the process, as far as `/proc` has it.
@@ -235,6 +322,11 @@ mod tests {
         metrics.begins();
         metrics.ends(Ended::Error, Duration::from_secs(3));
         metrics.write("apply", "ConfigMap");
+        metrics.waited(Duration::from_millis(3));
+        metrics.retried();
+        metrics.state(("n", "main"), Some(State { stalled: true, ..State::default() }));
+        metrics.state(("n", "gone"), Some(State::default()));
+        metrics.state(("n", "gone"), None);
         metrics.namespaces([("a", true), ("b", false)].into_iter());
         let text = metrics.text();
         for line in [
@@ -244,11 +336,16 @@ mod tests {
             "controller_runtime_reconcile_time_seconds_bucket{controller=\"ensemble\",le=\"+Inf\"} 2",
             "streamkeeper_api_writes_total{verb=\"apply\",kind=\"ConfigMap\"} 1",
             "controller_runtime_active_workers{controller=\"ensemble\"} 0",
+            "workqueue_retries_total{name=\"ensemble\",controller=\"ensemble\"} 1",
+            "workqueue_depth{name=\"ensemble\",controller=\"ensemble\"} 0",
+            "workqueue_queue_duration_seconds_bucket{name=\"ensemble\",controller=\"ensemble\",le=\"0.005\"} 1",
+            "streamkeeper_ensemble_stalled{namespace=\"n\",ensemble=\"main\"} 1",
+            "streamkeeper_ensemble_paused{namespace=\"n\",ensemble=\"main\"} 0",
             "streamkeeper_namespace_watched{namespace=\"a\"} 1",
             "streamkeeper_namespace_watched{namespace=\"b\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
-        assert!(text.contains("process_resident_memory_bytes"));
+        assert!(text.contains("process_resident_memory_bytes") && !text.contains("gone\""));
     }
 }

@@ -27,6 +27,13 @@ pub struct Key {
     pub name: String,
 }
 
+impl Key {
+    /// Namespace and name.
+    pub fn pair(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+}
+
 impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)

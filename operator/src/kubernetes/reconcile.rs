@@ -18,7 +18,7 @@ use super::build::{Parts, config_map, pod, stateful_set, volume};
 use super::claim::{self, Rival, Verdict};
 use super::events::{Events, Happening};
 use super::lease::Leadership;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, State};
 use super::read::{Found, Key, claims_now, read};
 use super::record::Memory;
 use super::report::Refusal;
@@ -26,7 +26,7 @@ use super::substrate::Pods;
 use super::validate::{Validated, check_class, sentence, validate};
 use super::{facts, names, report, topics};
 use crate::agents::Agents;
-use crate::crd::{Ensemble, EnsembleStatus, OperatorStatus, Reason, Topic, TopicStatus};
+use crate::crd::{ConditionType, Ensemble, EnsembleStatus, OperatorStatus, Reason, Topic, TopicStatus};
 use crate::ensemble::observe::observe;
 use crate::ensemble::observed::Observed;
 use crate::ensemble::plan::{Plan, Planned, Step, plan};
@@ -204,6 +204,7 @@ async fn left_alone<A: Api, G: Agents>(
                 );
                 operator.tell(ensemble, Happening::LeftToAnother, &note).await;
             }
+            operator.metrics.state(key.pair(), Some(State { left: true, ..State::default() }));
             return Ok(Some(Look::Again(QUIET, false)));
         }
         (Verdict::Ask, Some(rival)) => {
@@ -495,6 +496,9 @@ async fn report_all<A: Api, G>(
         };
         operator.tell(ensemble, happening, &refusal.why).await;
     }
+    let stalled = report::holds(&next, ConditionType::Stalled) == Some(true);
+    let state = State { stalled, paused: ensemble.spec.paused, left: false };
+    operator.metrics.state(scene.key.pair(), Some(state));
     let age = kept.said.as_ref().map(|(_, at)| at.elapsed());
     if report::is_news(&previous, &next, age) {
         report::write_ensemble(operator.api, ensemble, &scene.key.namespace, &next).await?;
@@ -539,6 +543,7 @@ async fn without_ensemble<A: Api, G: Agents>(
         let message = "the caches have not told of it yet".to_owned();
         return Err(ApiError::Conflict { what: format!("read Ensemble {}", key.name), message }.into());
     }
+    operator.metrics.state(key.pair(), None);
     topics::settle::<A, G>(operator, key, found, None).await?;
     let why = format!("spec.ensembleRef.name: there is no Ensemble {:?} in this namespace", key.name);
     let now = timestamp((operator.wall)());

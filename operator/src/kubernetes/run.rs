@@ -3,7 +3,7 @@
 //! Everything runs on one thread. A look at an ensemble is asked for by any change of what belongs to it, and by time. Must not know:
 //! what a look does. Read first: [`run`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -73,6 +73,14 @@ pub enum RunError {
     Http(SocketAddr, #[source] std::io::Error),
 }
 
+/// What asks for a look at one ensemble.
+#[derive(Default)]
+struct Asked {
+    notify: Notify,
+    /// The first change that no look has seen yet.
+    since: Cell<Option<Instant>>,
+}
+
 struct Shared {
     options: Options,
     server: Server,
@@ -80,7 +88,7 @@ struct Shared {
     metrics: Rc<Metrics>,
     events: Events,
     /// Who is looked after, with what asks for a look.
-    asked: RefCell<BTreeMap<Key, Rc<Notify>>>,
+    asked: RefCell<BTreeMap<Key, Rc<Asked>>>,
     /// What was listed so far.
     filling: RefCell<Filling>,
 }
@@ -130,7 +138,9 @@ impl http::Answers for Shared {
 
     fn metrics(&self) -> String {
         self.metrics.leads(&self.options.lease, self.leadership.token().is_some());
-        self.metrics.resources(self.asked.borrow().len());
+        let asked = self.asked.borrow();
+        self.metrics.resources(asked.len());
+        self.metrics.depth(asked.values().filter(|asked| asked.since.get().is_some()).count());
         self.metrics.namespaces(self.filling.borrow().namespaces());
         self.metrics.text()
     }
@@ -247,18 +257,20 @@ impl Shared {
     fn ask(self: &Rc<Self>, key: Key) {
         self.metrics.queued();
         let known = self.asked.borrow().get(&key).map(Rc::clone);
-        if let Some(notify) = known {
-            notify.notify_one();
+        if let Some(known) = known {
+            known.since.set(known.since.get().or_else(|| Some(Instant::now())));
+            known.notify.notify_one();
             return;
         }
-        let notify = Rc::new(Notify::new());
-        self.asked.borrow_mut().insert(key.clone(), Rc::clone(&notify));
-        spawn_local(look_after(Rc::clone(self), key, notify));
+        let asked = Rc::new(Asked::default());
+        asked.since.set(Some(Instant::now()));
+        self.asked.borrow_mut().insert(key.clone(), Rc::clone(&asked));
+        spawn_local(look_after(Rc::clone(self), key, asked));
     }
 }
 
 /// Looks again and again while this operator acts, until there is nothing to look at.
-async fn look_after(shared: Rc<Shared>, key: Key, notify: Rc<Notify>) {
+async fn look_after(shared: Rc<Shared>, key: Key, asked: Rc<Asked>) {
     let mut kept = Kept::new(Clients::new(&BTreeMap::new(), 0));
     let mut failures: u32 = 0;
     loop {
@@ -266,10 +278,13 @@ async fn look_after(shared: Rc<Shared>, key: Key, notify: Rc<Notify>) {
             tokio::time::sleep(IDLE).await;
             continue;
         };
+        if let Some(since) = asked.since.take() {
+            shared.metrics.waited(since.elapsed());
+        }
         let result = Box::pin(one_look(&shared, &key, token, &mut kept)).await;
         let pause = match result {
             // What came during the look is looked at as well: after that, a change finds nobody here and begins anew.
-            Ok(Look::Gone) if !was_asked(&notify) => {
+            Ok(Look::Gone) if !was_asked(&asked.notify) => {
                 shared.asked.borrow_mut().remove(&key);
                 return;
             }
@@ -278,8 +293,12 @@ async fn look_after(shared: Rc<Shared>, key: Key, notify: Rc<Notify>) {
                 failures = 0;
                 pause
             }
-            Err(error) if error.is_conflict() => PAUSE_MIN,
+            Err(error) if error.is_conflict() => {
+                shared.metrics.retried();
+                PAUSE_MIN
+            }
             Err(error) => {
+                shared.metrics.retried();
                 tracing::warn!(ensemble = %key, "{error}");
                 failures += 1;
                 FAILED.0.saturating_mul(1 << failures.min(6).saturating_sub(1)).min(FAILED.1)
@@ -287,7 +306,7 @@ async fn look_after(shared: Rc<Shared>, key: Key, notify: Rc<Notify>) {
         };
         tokio::time::sleep(PAUSE_MIN).await;
         tokio::select! {
-            () = notify.notified() => {}
+            () = asked.notify.notified() => {}
             () = tokio::time::sleep(pause.saturating_sub(PAUSE_MIN)) => {}
         }
     }

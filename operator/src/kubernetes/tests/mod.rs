@@ -6,7 +6,9 @@
 //! client                caches that lag, refusals, an end at a write    ensemble, answers, agents   the agents and what they answer
 //! user, run, shape      wishes, a seed, and the end that must be        laws          what must hold at every write
 //! ```
-//! One test has two installations of the operator; seeds have one. Some seeds have two ensembles in one namespace. Watches that end or expire are no part of the model: `kubernetes/follow` tests the
+//! One test has two installations of the operator; seeds have one.
+//!
+//! Some seeds have two ensembles in one namespace. Watches that end or expire are no part of the model: `kubernetes/follow` tests the
 //! real ones against an HTTP server.
 //!
 //! `OPERATOR_SEEDS=N cargo test -p streamkeeper-operator --lib seeds` runs N seeds; `OPERATOR_SEED=N` runs one and tells what happens.
