@@ -8,6 +8,7 @@ import time
 import pytest
 
 from kubernetes import OWN, SYSTEM, eventually, kubectl, processes
+from plugin import progress
 from test_scale import check_even, scale
 
 KILLS = int(os.environ.get("OPERATOR_KILLS", "50"))
@@ -72,14 +73,42 @@ def test_agents_fail_over_without_it(quickstart, load, nobody_operates):
     quickstart.wait_ready()
 
 
+def actors(namespace):
+    """Who told of what was done to members."""
+    done = {"MemberStarted", "MemberRestarted", "MemberStopped", "MemberLeaves", "MemberRetired", "MemberCordoned", "VotersChanged"}
+    events = namespace.get("events.events.k8s.io")
+    return {event["reportingInstance"] for event in events if event["reason"] in done}
+
+
 def test_of_two_operators_one_acts(quickstart):
     operate(2)
     try:
         lease = kubectl(f"--namespace={SYSTEM}", "get", "lease/streamkeeper-operator", "-o", "jsonpath={.spec.holderIdentity}")
         pods = kubectl(f"--namespace={SYSTEM}", "get", "pods", "-l", "app.kubernetes.io/component=operator", "-o", "name").split()
         assert len(pods) == 2 and any(pod.rpartition("/")[2] in lease for pod in pods), (lease, pods)
+        quickstart.kubectl("delete", "events", "--all")
         scale(quickstart, 4)
+        told = actors(quickstart)
+        assert len(told) == 1 and told.pop() in lease, (lease, told)
         kill_operator()
         scale(quickstart, 5)
     finally:
         operate(1)
+
+
+def test_a_rebalance_ends_without_it(quickstart):
+    """Members are there and replicas move slowly when the operator goes; they arrive all the same, and it finds them so."""
+    quickstart.run_client("filler", "produce", "--kafka=main-kafka:9092", "--count=200000", timeout=180)
+    quickstart.patch("ensemble/main", {"spec": {"rebalance": {"maxBytesPerSecond": "100k"}}})
+    quickstart.wait_ready()
+    quickstart.kubectl("scale", "ensemble/main", "--replicas=5")
+    eventually("replicas move", 120, lambda: progress(quickstart)["moving"])
+    operate(0)
+    kubectl(f"--namespace={SYSTEM}", "wait", "--for=delete", "pods", "-l", "app.kubernetes.io/component=operator", "--timeout=60s")
+    try:
+        assert not progress(quickstart)["balanced"], "it was over before the operator was gone: give it more to move"
+        eventually("replicas are spread", 240, lambda: progress(quickstart)["balanced"])
+    finally:
+        operate(1)
+    scale(quickstart, 5)
+    check_even(quickstart, 5)

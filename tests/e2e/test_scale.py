@@ -51,6 +51,8 @@ def test_three_five_three_five_under_load(quickstart, load, figures):
 def test_raising_the_number_midway_takes_a_departure_back(quickstart):
     scale(quickstart, 5)
     quickstart.kubectl("scale", "ensemble/main", "--replicas=3")
+    cordoned = lambda: any(event["reason"] == "MemberCordoned" for event in quickstart.get("events.events.k8s.io"))  # noqa: E731
+    eventually("a member is cordoned", 60, cordoned)
     quickstart.kubectl("scale", "ensemble/main", "--replicas=5")
     scale(quickstart, 5)
     check_even(quickstart, 5)
