@@ -159,8 +159,8 @@ pub(crate) fn delete_topic(data: &Path, name: &str, dry_run: bool) -> Result<()>
         let wanted = desired.topics.len();
         desired.topics.retain(|resource, topic| resource != name && topic.name_in_kafka(resource) != name);
         let in_kafka = look.state.desired.topics.get(name).map_or(name, |topic| topic.name_in_kafka(name));
-        let there = look.observed.topics.contains_key(in_kafka);
-        if !there && desired.topics.len() == wanted {
+        let there = look.observed.topics.get(in_kafka).map(|topic| topic.id.clone());
+        if there.is_none() && desired.topics.len() == wanted {
             bail!("there is no topic {name}; see `streamkeeper get topics`");
         }
         if dry_run {
@@ -171,7 +171,7 @@ pub(crate) fn delete_topic(data: &Path, name: &str, dry_run: bool) -> Result<()>
             // The running `up` must forget the topic before it is gone, or it would make it anew.
             hand_over(&directory, &desired, TAKE)?;
         }
-        look.agents.delete_topic(in_kafka).await?;
+        look.agents.delete_topic(in_kafka, &there.unwrap_or_default()).await?;
         say(&format!("topic {in_kafka} deleted"));
         Ok(())
     })

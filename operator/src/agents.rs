@@ -81,8 +81,9 @@ pub trait Agents {
         &self,
         request: proto::ApplyTopicRequest,
     ) -> Result<proto::ApplyTopicResponse, AgentError>;
-    /// Deletes a topic and its data; false if there was none.
-    async fn delete_topic(&self, name: &str) -> Result<bool, AgentError>;
+    /// Deletes the topic with this id, and its data; false if there is none of the name. Refused if that has another id by now; the
+    /// id may be empty for whichever there is.
+    async fn delete_topic(&self, name: &str, id: &str) -> Result<bool, AgentError>;
     /// Gives away what a member leads; true once it leads nothing that another could.
     async fn hand_over(&self, member: i32) -> Result<bool, AgentError>;
     /// Nothing new is placed on the member, and what it holds moves away.
@@ -315,10 +316,10 @@ impl Agents for Clients {
         .await
     }
 
-    async fn delete_topic(&self, name: &str) -> Result<bool, AgentError> {
+    async fn delete_topic(&self, name: &str, id: &str) -> Result<bool, AgentError> {
         let answer = self.any("delete topic", CHANGE, async |channel, deadline| {
             let request =
-                proto::DeleteTopicRequest { write: self.write(), name: name.to_owned(), id: String::new() };
+                proto::DeleteTopicRequest { write: self.write(), name: name.to_owned(), id: id.to_owned() };
             TopicsClient::new(channel).delete(self.request(request, deadline)).await
         });
         Ok(answer.await?.deleted)

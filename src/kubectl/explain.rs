@@ -76,13 +76,25 @@ fn reason_topic(topic: &Topic) -> Reasoning {
             what: ready.message.clone(),
             who: format!("ensemble {}", topic.spec.ensemble_ref.name),
             since: Some(ready.last_transition_time.0.to_string()),
-            next: format!(
-                "it goes on by itself; why the ensemble waits: kubectl streamkeeper explain ensemble/{}",
-                topic.spec.ensemble_ref.name
-            ),
+            next: next_of_topic(topic, &name, &status.conditions),
         }));
     }
     Reasoning { kind: "Topic", name, ready: ready(&status.conditions), whys }
+}
+
+/// What to do about a topic that is not ready.
+fn next_of_topic(topic: &Topic, name: &str, conditions: &[Condition]) -> String {
+    let stalled = condition(conditions, "Stalled").is_some_and(|stalled| stalled.status == "True");
+    if topic.metadata.deletion_timestamp.is_some() && stalled {
+        return format!(
+            "it does not pass by itself: do what the line above says, or keep the topic and let only the resource go: \
+             kubectl patch topics.streamkeeper.dev {name} --type merge -p '{{\"spec\":{{\"deletionPolicy\":\"Retain\"}}}}'"
+        );
+    }
+    format!(
+        "it goes on by itself; why the ensemble waits: kubectl streamkeeper explain ensemble/{}",
+        topic.spec.ensemble_ref.name
+    )
 }
 
 fn reason_ensemble(ensemble: &Ensemble, pods: &[PodFact]) -> Reasoning {
@@ -287,6 +299,35 @@ mod tests {
         let now: Timestamp = "2026-11-27T12:02:05Z".parse().expect("a time");
         golden("explain-topic", page(&reason_topic(&topic("impossible")), now).text());
         golden("explain-growing-topic", page(&reason_topic(&topic("growing")), now).text());
+    }
+
+    /// Review: a deletion raises the generation, and what was said of it was taken for old.
+    #[test]
+    fn a_topic_that_goes_says_what_it_waits_for() {
+        let mut going = topic("growing");
+        let now: Timestamp = "2026-11-27T12:02:05Z".parse().expect("a time");
+        going.metadata.deletion_timestamp = serde_json::from_value(json!(now.to_string())).expect("a time");
+        going.metadata.generation = Some(2);
+        let status = going.status.get_or_insert_default();
+        status.observed_generation = Some(2);
+        let of = |kind, holds| {
+            streamkeeper_operator::crd::condition(
+                kind,
+                holds,
+                Reason::Held,
+                "if that is meant: kubectl annotate",
+                None,
+                now,
+            )
+        };
+        status.conditions = vec![
+            of(streamkeeper_operator::crd::ConditionType::Ready, Some(false)),
+            of(streamkeeper_operator::crd::ConditionType::Stalled, Some(true)),
+        ];
+        let text = page(&reason_topic(&going), now).text().to_owned();
+        assert!(text.contains("  if that is meant: kubectl annotate\n"), "{text}");
+        assert!(text.contains("it does not pass by itself") && text.contains("Retain"), "{text}");
+        assert!(!text.contains("generation"), "{text}");
     }
 
     #[test]

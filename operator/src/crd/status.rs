@@ -67,6 +67,8 @@ pub enum Reason {
     PartitionsUnhealthy,
     /// The agents refuse the next step for now.
     Blocked,
+    /// Many topics are to be deleted, and that waits for a word.
+    Held,
     /// The specification cannot be fulfilled.
     InvalidSpec,
     /// The API server does not take what the specification asks for: a quota, a policy, a missing right, a name that is taken.
@@ -93,6 +95,7 @@ impl Reason {
             Self::MemberDown => "MemberDown",
             Self::PartitionsUnhealthy => "PartitionsUnhealthy",
             Self::Blocked => "Blocked",
+            Self::Held => "Held",
             Self::InvalidSpec => "InvalidSpec",
             Self::Refused => "Refused",
             Self::Paused => "Paused",
@@ -308,4 +311,7 @@ pub struct TopicStatus {
     /// Partitions without a leader.
     #[serde(default)]
     pub offline: i32,
+    /// Settings that the topic had already when this resource took it on, and that `spec.config` does not name: they stay as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_config: Vec<String>,
 }

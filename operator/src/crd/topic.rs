@@ -81,8 +81,9 @@ pub struct TopicSpec {
         ))
     )]
     pub replication_factor: i32,
-    /// Kafka's topic settings under Kafka's names, values as text. A key that is absent has Kafka's default again; `null` leaves
-    /// the key to others.
+    /// Kafka's topic settings under Kafka's names, values as text. A key that is absent has Kafka's default again, unless the topic had
+    /// it before this resource took it on (`status.keptConfig`). `null` leaves the key to others; on a resource that is there already it
+    /// takes `kubectl apply --server-side`, as `kubectl apply` and `edit` by themselves leave nulls out.
     #[serde(default)]
     pub config: BTreeMap<String, Option<String>>,
     /// What becomes of the topic when the resource is deleted.

@@ -58,8 +58,12 @@ pub enum Happening {
     TopicApplied,
     /// A topic and its data are deleted.
     TopicDeleted,
+    /// A topic stays with its data, though the policy of the resource that went says otherwise.
+    TopicKept,
     /// Deletions of topics wait for a word.
     DeletionHeld,
+    /// The deletion of a topic waits for something else.
+    DeletionWaits,
     /// The specification cannot be carried out.
     InvalidSpec,
     /// The API server does not take what the specification asks for.
@@ -95,7 +99,9 @@ impl Happening {
             Self::SettingsChanged => "SettingsChanged",
             Self::TopicApplied => "TopicApplied",
             Self::TopicDeleted => "TopicDeleted",
+            Self::TopicKept => "TopicKept",
             Self::DeletionHeld => "DeletionHeld",
+            Self::DeletionWaits => "DeletionWaits",
             Self::InvalidSpec => "InvalidSpec",
             Self::Refused => "Refused",
             Self::VolumeNotGrown => "VolumeNotGrown",
@@ -112,6 +118,7 @@ impl Happening {
         match self {
             Self::VolumeNotGrown | Self::VolumeLarger => FACT_SILENCE,
             Self::DeletionHeld
+            | Self::DeletionWaits
             | Self::InvalidSpec
             | Self::Refused
             | Self::StepFailed
@@ -130,13 +137,16 @@ impl Happening {
             | Self::SettingsChanged
             | Self::TopicApplied
             | Self::TopicDeleted
+            | Self::TopicKept
             | Self::TakenOver => STEP_SILENCE,
         }
     }
 
     fn is_warning(self) -> bool {
         match self {
-            Self::DeletionHeld
+            Self::TopicKept
+            | Self::DeletionHeld
+            | Self::DeletionWaits
             | Self::InvalidSpec
             | Self::Refused
             | Self::VolumeNotGrown

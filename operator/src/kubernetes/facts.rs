@@ -100,6 +100,12 @@ pub fn addresses(found: &Found, memory: &Memory) -> BTreeMap<i32, String> {
     found.pods.iter().filter_map(address).collect()
 }
 
+/// Pods end, or are not there: somebody stops them, and it may be that the namespace goes.
+pub fn pods_end(found: &Found) -> bool {
+    let ends = found.pods.values().any(|pod| pod.metadata.deletion_timestamp.is_some());
+    ends || found.pods.is_empty() || i32::try_from(found.pods.len()).is_ok_and(|pods| pods < replicas(found))
+}
+
 /// The kubelet hears the agent, whether or not the operator does.
 pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());

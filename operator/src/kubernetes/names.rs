@@ -30,7 +30,7 @@ pub const PLACE: &str = "streamkeeper.dev/place";
 pub const PLACES: &str = "streamkeeper.dev/places";
 /// The finalizer of a Topic whose data shall go with it.
 pub const FINALIZER: &str = "streamkeeper.dev/topic";
-/// The annotation of an Ensemble that permits a deletion of many topics: how many at most.
+/// The annotation of an Ensemble that permits deletions of many topics: those that were asked for until this time.
 pub const CONFIRM_DELETIONS: &str = "streamkeeper.dev/confirm-topic-deletions";
 
 /// Traffic between agents.

@@ -122,15 +122,29 @@ fn by_member(
 }
 
 /// The topics of an ensemble, the oldest first.
-async fn topics<A: Api>(api: &A, key: &Key) -> Result<Vec<Arc<Topic>>, ApiError> {
-    let mut topics = api.list::<Topic>(&key.namespace, Which::All).await?;
+///
+/// # Errors
+/// The API server gives no answer.
+pub async fn topics<A: Api>(api: &A, key: &Key) -> Result<Vec<Arc<Topic>>, ApiError> {
+    Ok(by_age(key, api.list(&key.namespace, Which::All).await?))
+}
+
+/// The topics of now, the oldest first.
+///
+/// # Errors
+/// The API server gives no answer.
+pub async fn topics_now<A: Api>(api: &A, key: &Key) -> Result<Vec<Arc<Topic>>, ApiError> {
+    Ok(by_age(key, api.list_now(&key.namespace, Which::All).await?))
+}
+
+fn by_age(key: &Key, mut topics: Vec<Arc<Topic>>) -> Vec<Arc<Topic>> {
     topics.retain(|topic| topic.spec.ensemble_ref.name == key.name);
     let made = |topic: &Arc<Topic>| {
         let meta = &topic.metadata;
         (meta.creation_timestamp.clone().map(|time| time.0), meta.name.clone())
     };
     topics.sort_by_cached_key(made);
-    Ok(topics)
+    topics
 }
 
 impl Found {

@@ -3,7 +3,6 @@
 //! Level-triggered: a look decides from what it reads and from nothing else; what is kept between looks are connections and what was
 //! said last. Must not know: when it is called. Read first: [`look`], [`Operator`].
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -23,6 +22,8 @@ use super::read::{Found, Key, claims_now, read};
 use super::record::Memory;
 use super::report::Refusal;
 use super::substrate::Pods;
+use super::topic_state::{Fates, adopt, apply_topics, topic_news};
+use super::topics::{Fate, Hands, Settled, Sight};
 use super::validate::{Validated, check_class, sentence, validate};
 use super::{facts, names, report, topics};
 use crate::agents::Agents;
@@ -31,7 +32,7 @@ use crate::ensemble::observe::observe;
 use crate::ensemble::observed::Observed;
 use crate::ensemble::plan::{Plan, Planned, Step, plan};
 use crate::ensemble::status::{Moment, status, timestamp};
-use crate::execute::{StepFailed, SubstrateError, apply_topic, execute};
+use crate::execute::{StepFailed, SubstrateError, execute};
 use crate::plant::{Plant, is_planted};
 use crate::quantity;
 
@@ -144,13 +145,16 @@ pub async fn look<A: Api, G: Agents>(
     }
     if ensemble.metadata.deletion_timestamp.is_some() {
         // Kubernetes deletes what it owns; nothing that is started now would stay.
-        topics::settle::<A, G>(operator, key, &found, None).await?;
+        let settled = topics::settle::<A, G>(operator, key, &found, &Hands::Empty).await;
+        return settled.failed.map_or(Ok(Look::Again(QUIET, true)), |failed| Err(failed.into()));
+    }
+    if facts::pods_end(&found) && topics::leave::<A, G>(operator, key, &found).await? {
         return Ok(Look::Again(QUIET, true));
     }
     if found.config_map.is_none() {
         found.claims = claims_now(operator.api, key).await?;
     }
-    let (parts, validated, refusal) = wanted(operator, key, &ensemble, &found);
+    let (parts, mut validated, refusal) = wanted(operator, key, &ensemble, &found);
     let mut refusal = refusal.filter(|_| !is_planted(Plant::RefusedAndDone));
     let changes = refusal.is_none() && !ensemble.spec.paused;
     if changes {
@@ -164,23 +168,49 @@ pub async fn look<A: Api, G: Agents>(
         }
         refusal = refusal.or(Some(Refusal::fenced(why)));
     }
+    adopt(&mut validated, &found, &observed);
     let planned = if refusal.is_some() { Plan::default() } else { plan(&validated.desired, &observed) };
-    let failed = if changes && refusal.is_none() {
-        let settled = topics::settle(operator, key, &found, Some(&kept.agents)).await;
-        let done = carry_out(operator, &ensemble, &parts, kept, (&found, &observed), &planned).await;
-        settled.map_err(LookError::from).and(done).err()
-    } else {
-        None
-    };
-    let scene = Scene { key, found: &found, validated: &validated, observed: &observed, planned: &planned };
-    report_all(operator, kept, &ensemble, &scene, refusal.as_ref()).await?;
+    let sight = Sight { validated: &validated, observed: &observed, parts: &parts };
+    let refused = refusal.as_ref().map(|refusal| refusal.why.clone());
+    let scene = Scene { key, found: &found, sight, planned: &planned };
+    let (fates, failed) = act(operator, (&ensemble, &parts), kept, &scene, refused.as_deref()).await;
+    let passes = fates.values().any(Fate::passes);
+    report_all(operator, kept, &ensemble, (&scene, &fates), refusal.as_ref()).await?;
     if let Some(failed) = failed {
         return Err(failed);
     }
-    let busy = !planned.is_converged()
-        || kept.fenced.is_some()
-        || found.topics.iter().any(|t| t.metadata.deletion_timestamp.is_some());
+    let waits = |t: &Arc<Topic>| {
+        let name = t.metadata.name.as_deref().unwrap_or_default();
+        t.metadata.deletion_timestamp.is_some() && !fates.contains_key(name)
+    };
+    let waits = found.topics.iter().any(waits);
+    let busy = !planned.is_converged() || passes || waits || kept.fenced.is_some();
     Ok(Look::Again(if busy { BUSY } else { QUIET }, busy))
+}
+
+/// Settles what becomes of topics whose resources go, and carries out the plan, as far as anything may be changed.
+async fn act<A: Api, G: Agents>(
+    operator: &Operator<'_, A>,
+    (ensemble, parts): (&Ensemble, &Parts),
+    kept: &Kept<G>,
+    scene: &Scene<'_>,
+    refused: Option<&str>,
+) -> (Fates, Option<LookError>) {
+    let refused = refused.map(|why| format!("the ensemble cannot be carried out: {why}"));
+    let paused = "the topic is deleted once spec.paused of the ensemble is false";
+    let hands = match &refused {
+        Some(why) => Hands::Tied(scene.sight, Reason::Blocked, why),
+        None if ensemble.spec.paused => Hands::Tied(scene.sight, Reason::Paused, paused),
+        None => Hands::Free(scene.sight, &kept.agents),
+    };
+    let Settled { fates, failed } = topics::settle(operator, scene.key, scene.found, &hands).await;
+    let mut failed = failed.map(LookError::from);
+    if matches!(hands, Hands::Free(..)) {
+        let seen = (scene.found, scene.sight.observed);
+        let done = carry_out(operator, ensemble, parts, kept, seen, scene.planned).await;
+        failed = failed.or(done.err());
+    }
+    (fates, failed)
 }
 
 /// The next look, if another installation acts for the ensemble, or it was only claimed now.
@@ -255,8 +285,7 @@ async fn fenced<A: Api, G>(
 struct Scene<'a> {
     key: &'a Key,
     found: &'a Found,
-    validated: &'a Validated,
-    observed: &'a Observed,
+    sight: Sight<'a>,
     planned: &'a Plan,
 }
 
@@ -425,33 +454,6 @@ async fn carry_out<A: Api, G: Agents>(
     apply_topics(operator, found, &kept.agents, &topics).await
 }
 
-/// Applies topics, some at the same time; those after one that fails are applied all the same. Returns the first failure.
-async fn apply_topics<A: Api, G: Agents>(
-    operator: &Operator<'_, A>,
-    found: &Found,
-    agents: &G,
-    steps: &[&Planned],
-) -> Result<(), LookError> {
-    let resources: BTreeMap<&str, &Arc<Topic>> = found
-        .topics
-        .iter()
-        .map(|topic| (topic.spec.name_in_kafka(topic.metadata.name.as_deref().unwrap_or_default()), topic))
-        .collect();
-    let one = async |planned: &&Planned| {
-        let Step::ApplyTopic(topic) = &planned.step else { return Ok(()) };
-        let done = apply_topic(agents, topic).await;
-        let resource = resources.get(topic.name.as_str());
-        if let (Ok(()), Some(resource)) = (&done, resource) {
-            let note = format!("{}: {}", planned.step, planned.why);
-            operator.tell(resource.as_ref(), Happening::TopicApplied, &note).await;
-        }
-        done.map_err(|error| StepFailed { step: planned.step.clone(), source: Box::new(error) })
-    };
-    let results: Vec<Result<(), StepFailed>> =
-        stream::iter(steps).map(one).buffer_unordered(AT_ONCE).collect().await;
-    Ok(results.into_iter().collect::<Result<(), StepFailed>>()?)
-}
-
 /// Members that serve, with their volumes, as far as that is not remembered yet.
 fn served(parts: &Parts, found: &Found, observed: &Observed) -> Vec<(i32, String)> {
     let news = |id: i32| {
@@ -468,7 +470,7 @@ async fn report_all<A: Api, G>(
     operator: &Operator<'_, A>,
     kept: &mut Kept<G>,
     ensemble: &Ensemble,
-    scene: &Scene<'_>,
+    (scene, fates): (&Scene<'_>, &Fates),
     refusal: Option<&Refusal>,
 ) -> Result<(), LookError> {
     let now = timestamp((operator.wall)());
@@ -482,8 +484,8 @@ async fn report_all<A: Api, G>(
     let previous = previous.or_else(|| ensemble.status.clone()).unwrap_or_default();
     let at = moment(ensemble.metadata.generation);
     let endpoints = Some(report::endpoints(scene.key));
-    let desired = &scene.validated.desired;
-    let mut next = status(desired, scene.observed, scene.planned, &previous, endpoints, &at);
+    let desired = &scene.sight.validated.desired;
+    let mut next = status(desired, scene.sight.observed, scene.planned, &previous, endpoints, &at);
     next.selector = Some(names::selector_text(&scene.key.name));
     next.operator =
         Some(OperatorStatus { installation: operator.leadership.seat().to_string(), challenger: None });
@@ -507,29 +509,28 @@ async fn report_all<A: Api, G>(
     if report::is_blind(&next, now) {
         return Ok(());
     }
-    let staying = scene.found.topics.iter().filter(|topic| topic.metadata.deletion_timestamp.is_none());
-    let news = staying
-        .filter_map(|topic| Some((topic, topic_news(topic, scene, &moment(topic.metadata.generation))?)));
+    let news = scene.found.topics.iter();
+    let news = news.filter_map(|topic| {
+        Some((
+            topic,
+            topic_news(topic, scene.sight, scene.planned, fates, &moment(topic.metadata.generation))?,
+        ))
+    });
     let write = async |(topic, next): (&Arc<Topic>, TopicStatus)| {
-        report::write(operator.api, topic.as_ref(), &scene.key.namespace, &next).await
+        let written = report::write(operator.api, topic.as_ref(), &scene.key.namespace, &next).await;
+        match written {
+            // It is gone by now, and the caches have not told of it yet.
+            Err(ApiError::Refused { .. } | ApiError::Conflict { .. })
+                if topic.metadata.deletion_timestamp.is_some() =>
+            {
+                Ok(())
+            }
+            written => written,
+        }
     };
     let written: Vec<Result<(), ApiError>> =
         stream::iter(news).map(write).buffer_unordered(AT_ONCE).collect().await;
     Ok(written.into_iter().collect::<Result<(), ApiError>>()?)
-}
-
-/// The status of a topic, if it is another one than before.
-fn topic_news(topic: &Topic, scene: &Scene<'_>, moment: &Moment) -> Option<TopicStatus> {
-    let resource = topic.metadata.name.clone().unwrap_or_default();
-    let previous = topic.status.clone().unwrap_or_default();
-    let name = topic.spec.name_in_kafka(&resource);
-    let next = match scene.validated.refused.get(&resource) {
-        Some(findings) => report::refuse_topic(&previous, &sentence(findings), moment),
-        None => {
-            crate::topic::status::status(name, &topic.spec, scene.observed, scene.planned, &previous, moment)
-        }
-    };
-    (next != previous).then_some(next)
 }
 
 /// Topics that name an ensemble that is not there say so, and are let go.
@@ -544,7 +545,9 @@ async fn without_ensemble<A: Api, G: Agents>(
         return Err(ApiError::Conflict { what: format!("read Ensemble {}", key.name), message }.into());
     }
     operator.metrics.state(key.pair(), None);
-    topics::settle::<A, G>(operator, key, found, None).await?;
+    if let Some(failed) = topics::settle::<A, G>(operator, key, found, &Hands::Empty).await.failed {
+        return Err(failed.into());
+    }
     let why = format!("spec.ensembleRef.name: there is no Ensemble {:?} in this namespace", key.name);
     let now = timestamp((operator.wall)());
     for topic in found.topics.iter().filter(|topic| topic.metadata.deletion_timestamp.is_none()) {

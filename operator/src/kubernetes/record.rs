@@ -3,7 +3,7 @@
 //! It is kept in the ConfigMap that the agents read; each change of it is a pure function here. Must not know: Kubernetes. Read
 //! first: [`Record`], [`Volumes`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,13 +50,36 @@ pub struct Volume {
     pub claim: Option<String>,
 }
 
-/// Both together: they change in one write.
+/// Deletions of topics count together with those of this time.
+pub const WINDOW_SECONDS: i64 = 300;
+
+/// `deletions.json`: topics that went lately without a word, by id: when, in seconds since 1970. Few: more wait for a word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletions(pub BTreeMap<String, i64>);
+
+impl Deletions {
+    /// How many others than `ids` went within [`WINDOW_SECONDS`] before `now`. One that is tried again counts once.
+    pub fn besides(&self, ids: &BTreeSet<String>, now: i64) -> usize {
+        let counts = |(id, at): &(&String, &i64)| **at + WINDOW_SECONDS > now && !ids.contains(*id);
+        self.0.iter().filter(counts).count()
+    }
+
+    /// Notes that `ids` go at `now`, and forgets those that do not count any more.
+    fn note(&mut self, ids: &BTreeSet<String>, now: i64) {
+        self.0.retain(|_, at| *at + WINDOW_SECONDS > now);
+        self.0.extend(ids.iter().map(|id| (id.clone(), now)));
+    }
+}
+
+/// All together: they change in one write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// Who there is.
     pub record: Record,
     /// Their volumes.
     pub volumes: Volumes,
+    /// Topics that went.
+    pub deletions: Deletions,
 }
 
 impl Record {
@@ -97,6 +120,15 @@ impl Memory {
         for member in self.record.members.iter_mut().filter(|member| member.id == id) {
             (member.place, member.served) = (place, false);
         }
+    }
+
+    /// Notes deletions of topics before they are carried out; false, and nothing is noted, if more than `most` would have gone.
+    pub fn note_deletions(&mut self, ids: &BTreeSet<String>, now: i64, most: usize) -> bool {
+        let fits = self.deletions.besides(ids, now) + ids.len() <= most;
+        if fits {
+            self.deletions.note(ids, now);
+        }
+        fits
     }
 
     /// It was decided that the member leaves for good.
@@ -160,6 +192,19 @@ mod tests {
         memory.replace_disk(0);
         assert_eq!(places(&memory), [(0, 1), (1, 0), (2, 0), (3, 2)]);
         assert_eq!(memory.record.founders, [1, 2]);
+    }
+
+    #[test]
+    fn deletions_of_minutes_count_together_and_each_once() {
+        let mut memory = Memory::default();
+        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<String>>();
+        assert!(memory.note_deletions(&ids(&["a", "b", "c"]), 1000, 5));
+        assert!(memory.note_deletions(&ids(&["a", "b", "c", "d"]), 1001, 5), "tried again");
+        assert!(!memory.note_deletions(&ids(&["e", "f"]), 1002, 5));
+        assert_eq!(memory.deletions.0.len(), 4, "nothing is noted of what does not go");
+        assert_eq!(memory.deletions.besides(&ids(&["d", "e"]), 1002), 3);
+        assert!(memory.note_deletions(&ids(&["e", "f"]), 1001 + WINDOW_SECONDS, 5));
+        assert_eq!(memory.deletions.0.len(), 2, "what does not count any more is forgotten");
     }
 
     #[test]

@@ -182,15 +182,24 @@ pub fn refuse_topic(previous: &TopicStatus, why: &str, moment: &Moment) -> Topic
     }
 }
 
-/// The status of a topic whose deletion waits for a word.
-pub fn hold_topic(previous: &TopicStatus, why: &str, moment: &Moment) -> TopicStatus {
-    let of = |kind, holds| condition(kind, Some(holds), Reason::Blocked, why, moment.generation, moment.now);
+/// The status of a topic whose resource goes and waits for something; `passes`: without anybody's help.
+pub fn going_topic(
+    previous: &TopicStatus,
+    (reason, why): (Reason, &str),
+    passes: bool,
+    moment: &Moment,
+) -> TopicStatus {
+    let of = |kind, holds| condition(kind, Some(holds), reason, why, moment.generation, moment.now);
     let conditions = vec![
         of(ConditionType::Ready, false),
-        of(ConditionType::Reconciling, false),
-        of(ConditionType::Stalled, true),
+        of(ConditionType::Reconciling, passes),
+        of(ConditionType::Stalled, !passes),
     ];
-    TopicStatus { conditions: keep_times(conditions, &previous.conditions), ..previous.clone() }
+    TopicStatus {
+        observed_generation: moment.generation,
+        conditions: keep_times(conditions, &previous.conditions),
+        ..previous.clone()
+    }
 }
 
 fn refused(kind: ConditionType, holds: bool, why: &str, moment: &Moment) -> Condition {

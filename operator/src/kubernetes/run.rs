@@ -28,9 +28,9 @@ use super::filling::Filling;
 use super::follow::{Listener, follow};
 use super::lease::{Leadership, Seat, campaign, release};
 use super::metrics::{Ended, Metrics};
-use super::read::Key;
+use super::read::{self, Found, Key};
 use super::reconcile::{Kept, Look, LookError, Operator, look};
-use super::{http, names};
+use super::{http, names, topics};
 use crate::agents::Clients;
 use crate::crd::{Ensemble, Topic};
 
@@ -38,6 +38,8 @@ use crate::crd::{Ensemble, Topic};
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 /// After a failure: the first pause, and the longest.
 const FAILED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// How long the last things may take.
+const FAREWELL: Duration = Duration::from_secs(15);
 /// How often it is looked whether the lease is held.
 const IDLE: Duration = Duration::from_millis(500);
 
@@ -122,11 +124,18 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     kinds.watch(&client, &shared);
     let election = server(None);
     let me = shared.options.instance.clone();
+    let ends = async {
+        stop.await;
+        tracing::info!("stopping");
+        // The lease is held meanwhile.
+        if tokio::time::timeout(FAREWELL, farewell(&shared)).await.is_err() {
+            tracing::warn!("some Topics of a namespace that goes may be held still");
+        }
+    };
     tokio::select! {
-        () = stop => {}
+        () = ends => {}
         () = campaign(&election, &me, &leadership) => {}
     }
-    tracing::info!("stopping");
     release(&election, &me, &leadership).await;
     Ok(())
 }
@@ -317,13 +326,26 @@ fn was_asked(notify: &Notify) -> bool {
     notify.notified().now_or_never().is_some()
 }
 
-async fn one_look(
-    shared: &Shared,
-    key: &Key,
-    token: i64,
-    kept: &mut Kept<Clients>,
-) -> Result<Look, LookError> {
-    let operator = Operator {
+/// The operator's own pod ends as others do when its namespace goes, and nobody is there afterwards to let go of what goes with it.
+async fn farewell(shared: &Shared) {
+    let Some(token) = shared.leadership.token() else { return };
+    let keys: Vec<Key> = shared.asked.borrow().keys().cloned().collect();
+    let operator = operator(shared, token);
+    for key in keys {
+        let left = async {
+            let found = Found { topics: read::topics(&shared.server, &key).await?, ..Found::default() };
+            topics::leave::<_, Clients>(&operator, &key, &found).await
+        };
+        match left.await {
+            Ok(true) => tracing::info!(ensemble = %key, "the namespace goes, and its Topics are let go"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(ensemble = %key, %error, "Topics may be held still"),
+        }
+    }
+}
+
+fn operator(shared: &Shared, token: i64) -> Operator<'_, Server> {
+    Operator {
         api: &shared.server,
         events: &shared.events,
         metrics: &shared.metrics,
@@ -332,7 +354,16 @@ async fn one_look(
         token,
         leadership: &shared.leadership,
         wall: SystemTime::now,
-    };
+    }
+}
+
+async fn one_look(
+    shared: &Shared,
+    key: &Key,
+    token: i64,
+    kept: &mut Kept<Clients>,
+) -> Result<Look, LookError> {
+    let operator = operator(shared, token);
     shared.metrics.begins();
     let began = Instant::now();
     let result = Box::pin(look(&operator, key, kept)).await;

@@ -45,6 +45,22 @@ impl<'a, A: Api> Pods<'a, A> {
         self.remember(|memory| served.iter().for_each(|(id, claim)| memory.note_served(*id, claim))).await
     }
 
+    /// Notes deletions of topics before they are carried out; false, and nothing is noted, if more than `most` would have gone within
+    /// minutes.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn note_deletions(
+        &self,
+        ids: &BTreeSet<String>,
+        now: i64,
+        most: usize,
+    ) -> Result<bool, SubstrateError> {
+        let mut fits = true;
+        self.remember(|memory| fits = memory.note_deletions(ids, now, most)).await?;
+        Ok(fits)
+    }
+
     /// Changes the record by `change`, if that changes anything.
     async fn remember(&self, change: impl FnOnce(&mut Memory)) -> Result<(), SubstrateError> {
         let map = self.config_map().await?;

@@ -22,12 +22,28 @@ pub struct Validated {
     pub desired: Desired,
     /// What is wrong with the ensemble; then nothing is changed.
     pub findings: Vec<Finding>,
-    /// What is wrong with topics, by the names of their resources.
+    /// What is wrong with topics, by the names of their resources; also with those whose resources go.
     pub refused: BTreeMap<String, Vec<Finding>>,
 }
 
+/// The resource that has each topic: the oldest that stays, else the oldest that goes. `topics` come in the order in which they were made.
+pub fn owners<'a>(topics: impl Iterator<Item = &'a Topic> + Clone) -> BTreeMap<String, String> {
+    let mut owners = BTreeMap::new();
+    let goes = |topic: &&Topic| topic.meta().deletion_timestamp.is_some();
+    let (staying, going) = (topics.clone().filter(|topic| !goes(topic)), topics.filter(goes));
+    for topic in staying.chain(going) {
+        let resource = topic.meta().name.clone().unwrap_or_default();
+        owners.entry(topic.spec.name_in_kafka(&resource).to_owned()).or_insert(resource);
+    }
+    owners
+}
+
 /// Judges an ensemble and its topics, which come in the order in which they were made. `members` is how many members there are.
-pub fn validate<'a>(ensemble: &Ensemble, topics: impl Iterator<Item = &'a Topic>, members: i32) -> Validated {
+pub fn validate<'a>(
+    ensemble: &Ensemble,
+    topics: impl Iterator<Item = &'a Topic> + Clone,
+    members: i32,
+) -> Validated {
     let name = ensemble.meta().name.clone().unwrap_or_default();
     let mut findings = check_name(&name);
     findings.extend(ensemble::validate::check(&ensemble.spec));
@@ -36,21 +52,23 @@ pub fn validate<'a>(ensemble: &Ensemble, topics: impl Iterator<Item = &'a Topic>
     // A topic is judged beside the members that there are: fewer than its copies are refused by the agents, who keep those members.
     let mut beside = validated.desired.clone();
     beside.ensemble.replicas = beside.ensemble.replicas.max(members);
-    let mut owners: BTreeMap<String, String> = BTreeMap::new();
-    for topic in topics.filter(|topic| topic.meta().deletion_timestamp.is_none()) {
+    let owners = owners(topics.clone());
+    for topic in topics {
         let resource = topic.meta().name.clone().unwrap_or_default();
         let in_kafka = topic.spec.name_in_kafka(&resource).to_owned();
+        let goes = topic.meta().deletion_timestamp.is_some();
         let mut wrong = topic::validate::check(&topic.spec, &beside);
-        if let Some(first) = owners.get(&in_kafka) {
-            let message = format!("Topic {first} was there first and has {in_kafka}; delete one of both");
+        if let Some(owner) = owners.get(&in_kafka).filter(|owner| **owner != resource) {
+            let message = match goes {
+                false => format!("Topic {owner} was there first and has {in_kafka}; delete one of both"),
+                true => format!("Topic {owner} has {in_kafka}"),
+            };
             wrong.push(Finding::new(&Path::fields("spec.topicName"), message));
-        } else {
-            owners.insert(in_kafka, resource.clone());
         }
-        if wrong.is_empty() {
-            validated.desired.topics.insert(resource, topic.spec.clone());
-        } else {
+        if !wrong.is_empty() {
             validated.refused.insert(resource, wrong);
+        } else if !goes {
+            validated.desired.topics.insert(resource, topic.spec.clone());
         }
     }
     validated
@@ -127,7 +145,11 @@ mod tests {
         first.metadata.deletion_timestamp =
             serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time");
         let topics = [first, topic("a", "orders", 1)];
-        assert!(validate(&ensemble("main"), topics.iter(), 0).desired.topics.contains_key("a"));
+        let validated = validate(&ensemble("main"), topics.iter(), 0);
+        assert!(validated.desired.topics.contains_key("a") && !validated.desired.topics.contains_key("b"));
+        assert_eq!(sentence(&validated.refused["b"]), "spec.topicName: Topic a has orders");
+        assert_eq!(owners(topics.iter())["orders"], "a");
+        assert_eq!(owners(topics[..1].iter())["orders"], "b", "until there is another");
     }
 
     #[test]

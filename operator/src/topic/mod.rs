@@ -2,6 +2,7 @@
 //!
 //! Read first: [`plan`].
 
+pub mod adopt;
 pub(crate) mod plan;
 pub mod status;
 pub mod validate;

@@ -42,7 +42,7 @@ fn existing(name: &str, topic: &TopicSpec, there: &ObservedTopic, plan: &mut Pla
 }
 
 /// Why the topic that is there can never become the wanted one.
-pub(super) fn impossible(topic: &TopicSpec, there: &ObservedTopic) -> Option<String> {
+pub(crate) fn impossible(topic: &TopicSpec, there: &ObservedTopic) -> Option<String> {
     // While partitions move they have more replicas than they shall.
     if there.replication_factor != topic.replication_factor && there.moving == 0 {
         return Some(format!(

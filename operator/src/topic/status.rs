@@ -49,15 +49,18 @@ pub fn status(
             (Some(stalled.is_some()), Reason::InvalidSpec, stalled.unwrap_or_default()),
         ),
     ];
+    // While nobody can say which topics there are, this is the one that there was.
+    let known = if observed.knows_topics() { None } else { previous.topic_id.clone() };
     let there = there.cloned().unwrap_or_default();
     TopicStatus {
         observed_generation: moment.generation,
         conditions: keep_times(conditions, &previous.conditions),
-        topic_id: Some(there.id).filter(|id| !id.is_empty()),
+        topic_id: Some(there.id).filter(|id| !id.is_empty()).or(known),
         topic_name: Some(name.to_owned()),
         partitions: there.partitions,
         replication_factor: there.replication_factor,
         under_replicated: there.under_replicated,
         offline: there.offline,
+        kept_config: previous.kept_config.clone(),
     }
 }

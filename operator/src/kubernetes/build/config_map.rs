@@ -1,4 +1,5 @@
-//! The ConfigMap: what agents read (`agent.yaml`, `members.yaml`) and what only the operator does (`claims.json`).
+//! The ConfigMap: what agents read (`agent.yaml`, `members.yaml`) and what only the operator does
+//! (`claims.json`, `deletions.json`).
 //!
 //! Read first: [`build`], [`memory`].
 
@@ -7,7 +8,7 @@ use serde::Serialize;
 
 use super::{Kind, Parts, Wanted, agent_yaml, metadata};
 use crate::kubernetes::names;
-use crate::kubernetes::record::Memory;
+use crate::kubernetes::record::{Deletions, Memory};
 
 /// The key of the shared settings.
 pub const AGENT: &str = "agent.yaml";
@@ -15,17 +16,22 @@ pub const AGENT: &str = "agent.yaml";
 pub const MEMBERS: &str = "members.yaml";
 /// The key of the record of volumes.
 pub const CLAIMS: &str = "claims.json";
+/// The key of the record of deleted topics; there is none while none was deleted.
+pub const DELETIONS: &str = "deletions.json";
 
 /// The object.
 pub fn build(parts: &Parts) -> ConfigMap {
-    let data = [
+    let mut data = vec![
         (AGENT, agent_yaml::text(parts)),
         (MEMBERS, pretty(&parts.memory.record)),
         (CLAIMS, pretty(&parts.memory.volumes)),
     ];
+    if !parts.memory.deletions.0.is_empty() {
+        data.push((DELETIONS, pretty(&parts.memory.deletions)));
+    }
     ConfigMap {
         metadata: metadata(parts, names::agents(&parts.name)),
-        data: Some(data.map(|(key, text)| (key.to_owned(), text)).into()),
+        data: Some(data.into_iter().map(|(key, text)| (key.to_owned(), text)).collect()),
         ..ConfigMap::default()
     }
 }
@@ -52,6 +58,10 @@ pub fn memory(map: &ConfigMap) -> Result<Memory, String> {
     Ok(Memory {
         record: serde_json::from_str(members).map_err(|error| broken(MEMBERS, &error))?,
         volumes: serde_json::from_str(claims).map_err(|error| broken(CLAIMS, &error))?,
+        deletions: match text(DELETIONS) {
+            Some(deletions) => serde_json::from_str(deletions).map_err(|error| broken(DELETIONS, &error))?,
+            None => Deletions::default(),
+        },
     })
 }
 

@@ -195,10 +195,9 @@ impl Agents for ModelAgents {
         self.change("apply topic", |world| apply_topic(world, of, &request)).await
     }
 
-    async fn delete_topic(&self, name: &str) -> Result<bool, AgentError> {
+    async fn delete_topic(&self, name: &str, id: &str) -> Result<bool, AgentError> {
         let of = self.of;
-        let name = name.to_owned();
-        self.change("delete topic", |world| Ok(world.ensembles[of].topics.remove(&name).is_some())).await
+        self.change("delete topic", |world| delete_topic(world, of, name, id)).await
     }
 
     async fn hand_over(&self, member: i32) -> Result<bool, AgentError> {
@@ -339,6 +338,21 @@ fn remove(world: &mut World, of: &str, member: i32) -> Result<(), AgentError> {
         (process.synced, process.removed) = (false, true);
     }
     Ok(())
+}
+
+fn delete_topic(world: &mut World, of: &str, name: &str, id: &str) -> Result<bool, AgentError> {
+    let Some(there) = world.ensembles[of].topics.get(name) else { return Ok(false) };
+    let its = answers::topic_id(there);
+    if !id.is_empty() && id != its {
+        return Err(refused("delete topic", "it has another id"));
+    }
+    if let Some(why) = laws::t1_a_topic_goes_with_its_own_resource(world, of, name, &its) {
+        laws::violated(world, format!("T1: {why}"));
+    }
+    if let Some(why) = laws::t2_many_topics_go_after_a_word(world, of, name) {
+        laws::violated(world, format!("T2: {why}"));
+    }
+    Ok(world.ensembles[of].topics.remove(name).is_some())
 }
 
 fn apply_topic(

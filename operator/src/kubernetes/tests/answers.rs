@@ -47,6 +47,11 @@ pub(super) fn describe(ensemble: &Ensemble) -> proto::DescribeResponse {
     }
 }
 
+/// A topic's id as agents write it.
+pub(super) fn topic_id(topic: &Topic) -> String {
+    format!("{:032x}", topic.id)
+}
+
 /// The topics.
 pub(super) fn topics(ensemble: &Ensemble) -> Vec<proto::Topic> {
     let of = |(name, topic): (&String, &Topic)| {
@@ -55,7 +60,7 @@ pub(super) fn topics(ensemble: &Ensemble) -> Vec<proto::Topic> {
         };
         proto::Topic {
             name: name.clone(),
-            id: format!("{:032x}", topic.id),
+            id: topic_id(topic),
             partition_count: count(topic.partitions.len()),
             replication_factor: topic.replication_factor,
             configs: topic.config.clone().into_iter().collect(),

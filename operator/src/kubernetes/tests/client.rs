@@ -100,6 +100,14 @@ impl Client {
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }
 
+    /// Leases are elsewhere.
+    fn is_allowed(&self, what: &str) -> Result<(), ApiError> {
+        match self.world.borrow().rights_gone && !self.election {
+            true => Err(ApiError::Refused { what: what.to_owned(), message: "forbidden".to_owned() }),
+            false => Ok(()),
+        }
+    }
+
     /// What the caches of the kind hear now.
     fn hear(&self, kind: &str) {
         let mut world = self.world.borrow_mut();
@@ -148,6 +156,7 @@ impl Client {
             return Err(unavailable("this operator does not hold the lease"));
         }
         self.pass().await;
+        self.is_allowed(&told())?;
         if self.election {
             let mut world = self.world.borrow_mut();
             let is_silent =
@@ -238,8 +247,9 @@ impl Api for Client {
 
     async fn get<K: Object>(&self, namespace: &str, object: &str) -> Result<Option<K>, ApiError> {
         self.pass().await;
-        let mut world = self.world.borrow_mut();
         let name = name(&K::kind(&()), namespace, object);
+        self.is_allowed(&format!("get {} {}", name.0, name.2))?;
+        let mut world = self.world.borrow_mut();
         if !self.election && world.strikes(|o| o.unavailable, 50) {
             let what = format!("get {} {}", name.0, name.2);
             return Err(ApiError::Unavailable { what, message: "no answer".to_owned() });
@@ -290,6 +300,7 @@ impl Api for Client {
     }
 
     async fn namespace_goes(&self, _: &str) -> Result<bool, ApiError> {
+        self.is_allowed("get Namespace")?;
         Ok(self.world.borrow().namespace_goes)
     }
 }

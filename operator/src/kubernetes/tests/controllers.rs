@@ -51,7 +51,8 @@ fn collect_garbage(world: &mut World) {
 
 /// Parallel, OnDelete: all pods that are wanted at once, and none anew that is there.
 fn run_set(world: &mut World, set: &Name, value: &Arc<Value>) {
-    if world.chance.one_in(3) {
+    // Nothing is made in a namespace that goes.
+    if world.chance.one_in(3) || world.namespace_goes {
         return;
     }
     let replicas = value["spec"]["replicas"].as_i64().unwrap_or(1);

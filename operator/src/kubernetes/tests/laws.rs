@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::controllers::text;
 use super::ensemble::{Ensemble, min_in_sync};
@@ -84,6 +85,8 @@ pub(super) struct Laws {
     given_up: BTreeMap<&'static str, BTreeSet<(i32, u32)>>,
     /// By ensemble: members that an operator took down and that do not serve again yet.
     disrupted: BTreeMap<&'static str, BTreeSet<i32>>,
+    /// Topics that went without a word, and when.
+    went: Vec<Instant>,
     /// What did not hold.
     pub(super) violations: Vec<String>,
 }
@@ -271,7 +274,11 @@ fn o6_one_acts(world: &World, _: &Sight, _: &Write<'_>) -> Option<String> {
 
 /// O11: a specification that is refused, or paused, changes nothing but the status.
 fn o11_keeps_hands_off(_: &World, sight: &Sight, write: &Write<'_>) -> Option<String> {
-    (sight.hands_off && write.verb != Verb::ApplyStatus).then(|| "the specification forbids it".to_owned())
+    // Letting go of a Topic that goes changes nothing but the resource.
+    let lets_go = write.name.0 == "Topic"
+        && write.before.is_some_and(|topic| !topic["metadata"]["deletionTimestamp"].is_null());
+    let allowed = write.verb == Verb::ApplyStatus || lets_go;
+    (sight.hands_off && !allowed).then(|| "the specification forbids it".to_owned())
 }
 
 /// O13: whatever is made belongs to the Ensemble that it is made for, by its UID.
@@ -326,6 +333,40 @@ fn o18_touches_its_own(_: &World, sight: &Sight, write: &Write<'_>) -> Option<St
         _ => has_owner(before, &uid),
     };
     (!ours).then(|| "it is not the ensemble's".to_owned())
+}
+
+/// A topic is deleted only with a resource that goes, whose policy says so, and that has this very topic.
+pub(super) fn t1_a_topic_goes_with_its_own_resource(
+    world: &World,
+    of: &str,
+    topic: &str,
+    id: &str,
+) -> Option<String> {
+    let Some(resource) = world.store.get(&super::user::topic(of, topic)) else {
+        return Some(format!("topic {topic} is deleted, and has no resource"));
+    };
+    let goes = !resource["metadata"]["deletionTimestamp"].is_null();
+    let (policy, noted) = (text(&resource["spec"]["deletionPolicy"]), text(&resource["status"]["topicId"]));
+    (!goes || policy != "Delete" || noted != id).then(|| {
+        format!(
+            "topic {topic} with id {id} is deleted: its resource goes: {goes}, {policy}, it has {noted:?}"
+        )
+    })
+}
+
+/// More than a handful of topics within five minutes go only after a word that was given for them.
+pub(super) fn t2_many_topics_go_after_a_word(world: &mut World, of: &str, topic: &str) -> Option<String> {
+    let resource = world.store.get(&super::user::topic(of, topic))?;
+    let asked = text(&resource["metadata"]["deletionTimestamp"]);
+    let word = world.resource(of).map(|e| text(&e["metadata"]["annotations"][names::CONFIRM_DELETIONS]));
+    if word.is_some_and(|word| asked <= word) {
+        return None;
+    }
+    // A little less: it counts from when it was noted, moments before.
+    world.laws.went.retain(|went| went.elapsed().as_secs() < 290);
+    world.laws.went.push(Instant::now());
+    let went = world.laws.went.len();
+    (went > 5).then(|| format!("{went} topics went within five minutes, unasked"))
 }
 
 /// Why a member is needed now.

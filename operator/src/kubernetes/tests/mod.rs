@@ -29,6 +29,7 @@ mod plants;
 mod run;
 mod shape;
 mod store;
+mod topics;
 mod user;
 mod world;
 

@@ -16,6 +16,8 @@ fn law(plant: Plant) -> &'static str {
         Plant::RefusedAndDone => "O11",
         Plant::ChattyStatus => "O12",
         Plant::LongLease => "O6",
+        Plant::DeletedByName => "T1",
+        Plant::UncountedDeletions => "T2",
     }
 }
 

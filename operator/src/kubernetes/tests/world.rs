@@ -146,8 +146,10 @@ pub(super) struct World {
     pub(super) silent: Option<(usize, Instant)>,
     /// The operators' processes.
     pub(super) lives: BTreeMap<usize, Rc<Life>>,
-    /// The namespace is being deleted.
+    /// The namespace is being deleted: its pods first.
     pub(super) namespace_goes: bool,
+    /// The operator's rights in the namespace went with it.
+    pub(super) rights_gone: bool,
     /// What happened lately, for people.
     pub(super) trace: Vec<String>,
     began: Instant,
@@ -177,6 +179,7 @@ impl World {
             silent: None,
             lives: BTreeMap::new(),
             namespace_goes: false,
+            rights_gone: false,
             trace: Vec::new(),
             began: Instant::now(),
         }))
