@@ -4,19 +4,22 @@ import json
 import threading
 
 import images
-from kubernetes import eventually
+from kubernetes import eventually, kubectl, told
 
 # Longer than a hand-over of leads and the restart of one member can hold one partition's writes up on two busy cores.
 SILENCE_SECONDS_MAX = 15
+# The gauge of partitions that a member leads and that have too few replicas in sync.
+SHORT = "kafka_server_replicamanager_underminisrpartitioncount"
 
 
 class Watching(threading.Thread):
-    """Looks at the pods again and again: how many members are not ready at once, and in which order they were replaced."""
+    """Looks at the pods again and again: how many members are not ready at once, in which order they were replaced, how many partitions
+    are under min.insync.replicas as those who lead them tell, and what the ensemble says of itself."""
 
     def __init__(self, namespace):
         super().__init__(daemon=True)
         self.namespace, self.stopping = namespace, threading.Event()
-        self.worst, self.order = 0, []
+        self.worst, self.order, self.looks, self.short, self.said = 0, [], 0, set(), set()
         self.known = {name: pod["metadata"]["uid"] for name, pod in namespace.pods().items()}
 
     def run(self):
@@ -28,6 +31,16 @@ class Watching(threading.Thread):
                 if self.known.get(name) != pod["metadata"]["uid"]:
                     self.known[name] = pod["metadata"]["uid"]
                     self.order.append(name)
+            for name in ready:
+                self.look_for_short_partitions(name)
+            self.said.add(self.namespace.condition("ensemble/main", "Ready")["status"])
+
+    def look_for_short_partitions(self, name):
+        metrics = told(lambda: kubectl("get", "--raw", f"/api/v1/namespaces/{self.namespace.name}/pods/{name}:8401/proxy/metrics"))
+        counts = [line.rpartition(" ")[2] for line in metrics.splitlines() if line.startswith(f"{SHORT} ")]
+        # It may end just now, and then tells nothing.
+        self.looks += len(counts)
+        self.short.update((name, count) for count in counts if count != "0")
 
     def finish(self):
         self.stopping.set()
@@ -41,13 +54,14 @@ def is_ready(pod):
 
 
 def roll(namespace, load, change, done, figures, name):
+    """`change` begins a rollout, and `done` tells of a pod that it has had it."""
     load.start()
     load.phase("before", seconds=5)
     leader = namespace.get("ensemble/main")["status"]["quorum"]["leader"]
     watching = Watching(namespace)
     watching.start()
     load.phase("rolling")
-    namespace.patch("ensemble/main", {"spec": change})
+    change()
     eventually("every member has it", 300, lambda: all(done(pod) and is_ready(pod) for pod in namespace.pods().values()))
     namespace.wait_ready()
     load.phase("after", seconds=5)
@@ -56,19 +70,31 @@ def roll(namespace, load, change, done, figures, name):
     assert watching.worst <= 1, f"{watching.worst} members were not ready at once"
     assert sorted(watching.order) == ["main-0", "main-1", "main-2"] and watching.order[-1] == f"main-{leader}", watching.order
     assert load.silence("rolling") < SILENCE_SECONDS_MAX
+    assert watching.looks > 20 and not watching.short, (watching.looks, watching.short)
+    assert watching.said == {"True"}, "a rollout is no fault"
     figures.extend([f"{name}: {load.figures()[0]}", *load.figures()[1:]])
 
 
 def test_an_image_is_rolled_out(quickstart, load, figures):
     done = lambda pod: pod["spec"]["containers"][0]["image"] == images.STREAMKEEPER_NEXT  # noqa: E731
-    roll(quickstart, load, {"image": images.STREAMKEEPER_NEXT}, done, figures, "image change")
+    change = lambda: quickstart.patch("ensemble/main", {"spec": {"image": images.STREAMKEEPER_NEXT}})  # noqa: E731
+    roll(quickstart, load, change, done, figures, "image change")
+
+
+def replaced(namespace):
+    """Whether a pod is another one than now."""
+    before = {name: pod["metadata"]["uid"] for name, pod in namespace.pods().items()}
+    return lambda pod: pod["metadata"]["uid"] != before[pod["metadata"]["name"]]
 
 
 def test_a_configuration_is_rolled_out(quickstart, load, figures):
-    before = {name: pod["metadata"]["uid"] for name, pod in quickstart.pods().items()}
-    done = lambda pod: pod["metadata"]["uid"] != before[pod["metadata"]["name"]]  # noqa: E731
-    change = {"coordination": {"tickTimeMs": 1500}}
-    roll(quickstart, load, change, done, figures, "configuration change")
+    change = lambda: quickstart.patch("ensemble/main", {"spec": {"coordination": {"tickTimeMs": 1500}}})  # noqa: E731
+    roll(quickstart, load, change, replaced(quickstart), figures, "configuration change")
+
+
+def test_members_are_restarted_when_asked(quickstart, load, figures):
+    ask = ["annotate", "ensemble/main", "--overwrite", "streamkeeper.dev/restarted-at=now"]
+    roll(quickstart, load, lambda: quickstart.kubectl(*ask), replaced(quickstart), figures, "restart")
 
 
 def test_broker_settings_change_without_a_restart(quickstart):
@@ -77,11 +103,11 @@ def test_broker_settings_change_without_a_restart(quickstart):
     quickstart.patch("ensemble/main", {"spec": {"broker": {"config": {"num.partitions": "7"}}}})
     generation = quickstart.get("ensemble/main")["metadata"]["generation"]
 
-    def told():
+    def settled():
         progressing = quickstart.condition("ensemble/main", "Progressing")
         return (progressing["status"], progressing["observedGeneration"]) == ("False", generation)
 
-    eventually("every member has them", 60, told)
+    eventually("every member has them", 60, settled)
     events = json.loads(quickstart.kubectl("get", "events", "-o", "json"))["items"]
     notes = {event["message"] for event in events if event["reason"] == "SettingsChanged"}
     assert notes == {f"tell member {id} its broker settings: other settings are wanted" for id in range(3)}, notes
