@@ -20,6 +20,24 @@ pub(crate) enum Plant {
     ChattyStatus,
     /// The lease is believed in for longer than it lasts.
     LongLease,
+    /// What is paused is changed all the same.
+    PauseIgnored,
+    /// An object of somebody else under a name that is needed is taken.
+    TakesForeign,
+    /// Whoever votes is as many as by default.
+    VotersByDefault,
+    /// Objects are told to be the ensemble's by its name alone, which others label theirs with as well.
+    SharedLabel,
+    /// Volumes are given to an Ensemble whose policy is of long ago.
+    CachedPolicy,
+    /// A member is noted to serve with the volume that a cache knows.
+    CachedVolume,
+    /// Volumes that shall go with the Ensemble are not given to it.
+    KeptVolumes,
+    /// Volumes that are being deleted are taken for those of members.
+    DyingVolumes,
+    /// A topic that is being deleted is not let go without its ensemble.
+    HeldForEver,
     /// A topic is deleted by its name, whoever made it.
     DeletedByName,
     /// Deletions of topics count only as far as they come together.
@@ -47,7 +65,7 @@ mod planted {
 
     impl Plant {
         /// Those that seeds find. The others are rare by chance, and found by a test of their own.
-        pub(crate) const ALL: [Self; 8] = [
+        pub(crate) const ALL: [Self; 17] = [
             Self::CachedLoss,
             Self::CachedPod,
             Self::ReusedDisk,
@@ -56,6 +74,15 @@ mod planted {
             Self::RefusedAndDone,
             Self::ChattyStatus,
             Self::LongLease,
+            Self::PauseIgnored,
+            Self::TakesForeign,
+            Self::VotersByDefault,
+            Self::SharedLabel,
+            Self::CachedPolicy,
+            Self::CachedVolume,
+            Self::KeptVolumes,
+            Self::DyingVolumes,
+            Self::HeldForEver,
         ];
     }
 

@@ -67,6 +67,8 @@ pub enum Reason {
     PartitionsUnhealthy,
     /// The agents refuse the next step for now.
     Blocked,
+    /// Somebody else has the name of an object that is needed.
+    NameTaken,
     /// Many topics are to be deleted, and that waits for a word.
     Held,
     /// The specification cannot be fulfilled.
@@ -95,6 +97,7 @@ impl Reason {
             Self::MemberDown => "MemberDown",
             Self::PartitionsUnhealthy => "PartitionsUnhealthy",
             Self::Blocked => "Blocked",
+            Self::NameTaken => "NameTaken",
             Self::Held => "Held",
             Self::InvalidSpec => "InvalidSpec",
             Self::Refused => "Refused",

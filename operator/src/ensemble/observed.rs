@@ -2,7 +2,7 @@
 //!
 //! Must not know: how facts are got. Read first: [`Observed`], [`ObservedMember`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything there is of one ensemble, as seen at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,19 @@ pub struct Observed {
     pub topics: BTreeMap<String, ObservedTopic>,
     /// Whether the members above the wanted number may leave together, or the last one if none is; `None` if nobody could say.
     pub scale_in: Option<Removal>,
+    /// What the substrate cannot make because somebody else has the name.
+    pub obstacles: Obstacles,
+}
+
+/// Objects of somebody else under names that the substrate needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Obstacles {
+    /// Those in the place of what the whole ensemble needs.
+    pub objects: BTreeSet<String>,
+    /// Those in the place of what one member needs.
+    pub members: BTreeMap<i32, String>,
+    /// Nothing can be done about members: one of them is in the place of what all of them are kept with.
+    pub holds_members: bool,
 }
 
 impl Observed {

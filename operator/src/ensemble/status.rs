@@ -159,6 +159,9 @@ fn is_ready(
         let reason = if known > 0 { Reason::MemberDown } else { Reason::Starting };
         return (Some(false), reason, serving);
     }
+    if let Some(object) = observed.obstacles.objects.first() {
+        return (Some(false), Reason::NameTaken, format!("{serving}; {object} belongs to somebody else"));
+    }
     (Some(true), Reason::Converged, serving)
 }
 

@@ -19,39 +19,42 @@ use super::api::{Api, ApiError, Identity, Object, Part};
 use super::build::{Kind, Parts, Wanted, config_map, objects, stateful_set, volume};
 use super::differs::differs;
 use super::names;
-use super::read::{Found, Live};
-
-/// Why the objects are not as they shall be.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// The API server did not do it.
-    #[error(transparent)]
-    Api(#[from] ApiError),
-    /// An object with the name is there and is not the ensemble's.
-    #[error(
-        "{kind:?} {name} is there and does not belong to this ensemble; delete it, or give the ensemble another name"
-    )]
-    Foreign {
-        /// Its kind.
-        kind: Kind,
-        /// Its name.
-        name: String,
-    },
-}
+use super::read::{Found, Live, owns};
+use crate::crd::{DeletionPolicy, Ensemble};
+use crate::ensemble::observed::Obstacles;
+use crate::plant::{Plant, is_planted};
 
 /// What was written, for people.
 pub type Written = Vec<String>;
 
-/// Brings the objects to what they shall be.
+/// What came of an object.
+enum Outcome {
+    /// It was as it shall be.
+    Good,
+    /// It was written.
+    Written(String),
+    /// Somebody else has its name.
+    Taken,
+}
+
+/// Brings the objects to what they shall be. An object under whose name somebody else has another one is left out, and the others are
+/// written all the same.
 ///
 /// # Errors
 /// One of them cannot be written; those before it are.
-pub async fn apply<A: Api>(api: &A, parts: &Parts, found: &Found) -> Result<Written, ApplyError> {
-    let mut written = Written::new();
+pub async fn apply<A: Api>(api: &A, parts: &Parts, found: &Found) -> Result<(Written, Obstacles), ApiError> {
+    let (mut written, mut obstacles) = (Written::new(), Obstacles::default());
     let wanted = objects(parts);
     for object in &wanted {
         let live = found.objects.get(&(object.kind, object.name.clone()));
-        written.extend(one(api, parts, object, live).await?);
+        match one(api, parts, object, live).await? {
+            Outcome::Good => {}
+            Outcome::Written(what) => written.push(what),
+            Outcome::Taken => {
+                obstacles.objects.insert(format!("{:?} {}", object.kind, object.name));
+                obstacles.holds_members |= matches!(object.kind, Kind::ConfigMap | Kind::StatefulSet);
+            }
+        }
     }
     let names: BTreeSet<(Kind, &str)> = wanted.iter().map(|o| (o.kind, o.name.as_str())).collect();
     for ((kind, name), live) in &found.objects {
@@ -61,7 +64,7 @@ pub async fn apply<A: Api>(api: &A, parts: &Parts, found: &Found) -> Result<Writ
             written.push(format!("delete {kind:?} {name}: it is not wanted any more"));
         }
     }
-    Ok(written)
+    Ok((written, obstacles))
 }
 
 async fn one<A: Api>(
@@ -69,7 +72,7 @@ async fn one<A: Api>(
     parts: &Parts,
     wanted: &Wanted,
     live: Option<&Live>,
-) -> Result<Option<String>, ApplyError> {
+) -> Result<Outcome, ApiError> {
     let (kind, name) = (wanted.kind, wanted.name.clone());
     let Some(live) = live else {
         return match get(api, kind, &parts.namespace, &name).await? {
@@ -79,27 +82,27 @@ async fn one<A: Api>(
                 write(api, kind, &parts.namespace, &name, &relabelled(parts, wanted, &fresh)?).await?;
                 let (what, message) = (format!("label {kind:?} {name}"), "it had lost its labels".to_owned());
                 tracing::warn!(ensemble = parts.name, "{what}: {message}");
-                Err(ApiError::Conflict { what, message }.into())
+                Err(ApiError::Conflict { what, message })
             }
             // The picture is older than the object, and what is wanted was made from the picture: a record without members, no pods.
             // Another look will see it (Sieve's stale state).
             Some(fresh) if is_ours(&fresh.metadata, parts) => {
                 let (what, message) = (format!("make {kind:?} {name}"), "it is there already".to_owned());
-                Err(ApiError::Conflict { what, message }.into())
+                Err(ApiError::Conflict { what, message })
             }
-            Some(_) => Err(ApplyError::Foreign { kind, name }),
-            None => {
+            Some(_) if !is_planted(Plant::TakesForeign) => Ok(Outcome::Taken),
+            Some(_) | None => {
                 write(api, kind, &parts.namespace, &name, &wanted.body).await?;
-                Ok(Some(format!("make {kind:?} {name}")))
+                Ok(Outcome::Written(format!("make {kind:?} {name}")))
             }
         };
     };
     if !is_ours(&live.metadata, parts) {
-        return Err(ApplyError::Foreign { kind, name });
+        return Ok(Outcome::Taken);
     }
-    let Some(field) = differs(&wanted.body, &live.value) else { return Ok(None) };
+    let Some(field) = differs(&wanted.body, &live.value) else { return Ok(Outcome::Good) };
     write(api, kind, &parts.namespace, &name, &pinned(&wanted.body, &identity(&live.metadata))).await?;
-    Ok(Some(format!("apply {kind:?} {name}: {field}")))
+    Ok(Outcome::Written(format!("apply {kind:?} {name}: {field}")))
 }
 
 /// What the API server refused of volumes, by member. It is asked for the same again only after a while: this is a pace, and decides
@@ -201,6 +204,7 @@ pub async fn volumes<A: Api>(
         }
         if !std::mem::replace(&mut confirmed, true) {
             confirm_record(api, parts).await?;
+            confirm_policy(api, parts).await?;
         }
         let name = claim.metadata.name.clone().unwrap_or_default();
         let asked = pinned(&body, &identity(&claim.metadata));
@@ -236,6 +240,25 @@ pub async fn confirm_record<A: Api>(api: &A, parts: &Parts) -> Result<(), ApiErr
     Err(ApiError::Conflict { what, message })
 }
 
+/// A volume that has the Ensemble as its owner goes with it. That must not come from an old picture of the policy: data that were to be
+/// deleted can be kept still, and those that were to be kept are gone.
+async fn confirm_policy<A: Api>(api: &A, parts: &Parts) -> Result<(), ApiError> {
+    if parts.spec.deletion_policy == DeletionPolicy::Retain || is_planted(Plant::CachedPolicy) {
+        return Ok(());
+    }
+    let fresh = api.get::<Ensemble>(&parts.namespace, &parts.name).await?;
+    let still = |fresh: &Ensemble| {
+        fresh.metadata.uid.as_deref() == Some(&parts.uid)
+            && fresh.spec.deletion_policy == DeletionPolicy::Delete
+    };
+    if fresh.is_some_and(|fresh| still(&fresh)) {
+        return Ok(());
+    }
+    let (what, message) =
+        (format!("read Ensemble {}", parts.name), "the caches have told of another policy".to_owned());
+    Err(ApiError::Conflict { what, message })
+}
+
 /// A body that is only taken by the object that was read.
 pub fn pinned(body: &Value, identity: &Identity) -> Value {
     let mut body = body.clone();
@@ -253,7 +276,7 @@ fn identity(metadata: &ObjectMeta) -> Identity {
 
 /// The ensemble is the object's owner, by its UID: an ensemble of the same name that is gone is another one.
 fn is_ours(metadata: &ObjectMeta, parts: &Parts) -> bool {
-    metadata.owner_references.iter().flatten().any(|owner| owner.uid == parts.uid)
+    owns(&parts.uid, metadata)
 }
 
 async fn get<A: Api>(api: &A, kind: Kind, namespace: &str, name: &str) -> Result<Option<Live>, ApiError> {
@@ -392,7 +415,7 @@ mod tests {
         }
     }
 
-    fn apply_blindly(server: &Server) -> Result<Written, ApplyError> {
+    fn apply_blindly(server: &Server) -> Result<(Written, Obstacles), ApiError> {
         let (parts, found) = (parts(Memory::default(), 0), Found::default());
         let applied = apply(server, &parts, &found);
         applied.now_or_never().expect("nothing is waited for")
@@ -401,8 +424,25 @@ mod tests {
     #[test]
     fn what_is_not_there_is_made() {
         let server = Server::default();
-        assert_eq!(apply_blindly(&server).expect("all is made").len(), 8);
+        assert_eq!(apply_blindly(&server).expect("all is made").0.len(), 8);
         assert_eq!(server.written.borrow().len(), 8);
+    }
+
+    /// One name that somebody else has once stopped everything.
+    #[test]
+    fn what_somebody_else_has_is_left_alone_and_the_others_are_made() {
+        for (kind, holds_members) in [(Kind::Service, false), (Kind::StatefulSet, true)] {
+            let mut there = objects(&parts(Memory::default(), 0));
+            there.retain(|object| object.kind == kind);
+            for object in &mut there {
+                object.body["metadata"]["ownerReferences"][0]["uid"] = json!("another's");
+            }
+            let (count, server) = (there.len(), Server { there, ..Server::default() });
+            let (written, obstacles) = apply_blindly(&server).expect("the others are made");
+            assert_eq!((written.len(), obstacles.objects.len()), (8 - count, count), "{obstacles:?}");
+            assert_eq!(obstacles.holds_members, holds_members);
+            assert!(server.written.borrow().iter().all(|w| !w.starts_with(&format!("{kind:?} "))));
+        }
     }
 
     /// Seed 20 of the model: an operator whose ConfigMap was of long ago named a disk on a volume that was given up, and with the
@@ -444,7 +484,7 @@ mod tests {
             let told = there.clone();
             let server = Server { there, ..Server::default() };
             let error = apply_blindly(&server).expect_err("another look sees them");
-            assert!(matches!(error, ApplyError::Api(ApiError::Conflict { .. })), "{error}");
+            assert!(matches!(error, ApiError::Conflict { .. }), "{error}");
             let bodies = server.bodies.borrow();
             for before in told.iter().take(1) {
                 let after = bodies.get(&format!("{kind:?} {}", before.name)).expect("a write");
@@ -463,7 +503,7 @@ mod tests {
             let there = objects(&parts(memory.clone(), 3)).into_iter().filter(|o| o.kind == kind).collect();
             let server = Server { there, ..Server::default() };
             let error = apply_blindly(&server).expect_err("another look is needed");
-            assert!(matches!(error, ApplyError::Api(ApiError::Conflict { .. })), "{error}");
+            assert!(matches!(error, ApiError::Conflict { .. }), "{error}");
             assert!(server.written.borrow().iter().all(|w| !w.starts_with(&format!("{kind:?} "))));
         }
     }

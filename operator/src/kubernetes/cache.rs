@@ -12,6 +12,7 @@ use kube::runtime::watcher::Event;
 
 use super::api::{Object, Which};
 use super::names;
+use crate::plant::{Plant, is_planted};
 
 type Names<K> = BTreeMap<String, Arc<K>>;
 
@@ -71,7 +72,8 @@ pub fn instance<K: Object>(object: &K) -> Option<&str> {
 pub fn is_of<K: Object>(object: &K, ensemble: &str) -> bool {
     let labels = object.meta().labels.as_ref();
     let managed = labels.and_then(|labels| labels.get(names::MANAGED_BY));
-    managed.is_some_and(|manager| manager == names::MANAGER) && instance(object) == Some(ensemble)
+    let is_managed = managed.is_some_and(|manager| manager == names::MANAGER);
+    (is_managed || is_planted(Plant::SharedLabel)) && instance(object) == Some(ensemble)
 }
 
 fn place<K: Object>(object: &K) -> (String, String) {

@@ -68,6 +68,8 @@ pub enum Happening {
     InvalidSpec,
     /// The API server does not take what the specification asks for.
     Refused,
+    /// Somebody else has the name of an object that is needed.
+    NameTaken,
     /// A volume cannot be grown.
     VolumeNotGrown,
     /// A volume is larger than the specification.
@@ -104,6 +106,7 @@ impl Happening {
             Self::DeletionWaits => "DeletionWaits",
             Self::InvalidSpec => "InvalidSpec",
             Self::Refused => "Refused",
+            Self::NameTaken => "NameTaken",
             Self::VolumeNotGrown => "VolumeNotGrown",
             Self::VolumeLarger => "VolumeLarger",
             Self::StepFailed => "StepFailed",
@@ -121,6 +124,7 @@ impl Happening {
             | Self::DeletionWaits
             | Self::InvalidSpec
             | Self::Refused
+            | Self::NameTaken
             | Self::StepFailed
             | Self::LeftToAnother
             | Self::Fenced => SILENCE,
@@ -149,6 +153,7 @@ impl Happening {
             | Self::DeletionWaits
             | Self::InvalidSpec
             | Self::Refused
+            | Self::NameTaken
             | Self::VolumeNotGrown
             | Self::VolumeLarger
             | Self::StepFailed

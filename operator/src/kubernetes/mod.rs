@@ -29,6 +29,7 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod substrate;
+pub mod taken;
 mod topic_state;
 pub mod topics;
 pub mod validate;

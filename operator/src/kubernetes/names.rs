@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 /// The field manager of every write, and the value of `app.kubernetes.io/managed-by`.
 pub const MANAGER: &str = "streamkeeper";
@@ -79,8 +79,12 @@ pub fn member_of_pod(ensemble: &str, pod: &str) -> Option<i32> {
 
 /// Whether a pod is the ensemble's, and not one of somebody else that is only called so: its StatefulSet made it.
 pub fn is_pod_of(ensemble: &str, pod: &ObjectMeta) -> bool {
-    let mut owners = pod.owner_references.iter().flatten();
-    owners.any(|o| o.controller == Some(true) && o.kind == "StatefulSet" && o.name == ensemble)
+    controller(pod).is_some_and(|owner| owner.kind == "StatefulSet" && owner.name == ensemble)
+}
+
+/// Who keeps a pod alive.
+pub fn controller(pod: &ObjectMeta) -> Option<&OwnerReference> {
+    pod.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
 }
 
 /// The member that a volume belongs to.

@@ -84,10 +84,15 @@ pub async fn read<A: Api>(api: &A, key: &Key) -> Result<Found, ApiError> {
     let sets = api.list::<StatefulSet>(&key.namespace, which).await?;
     let pods = api.list::<Pod>(&key.namespace, which).await?;
     let claims = api.list::<PersistentVolumeClaim>(&key.namespace, which).await?;
-    found.config_map = named(&maps, &names::agents(&key.name));
-    found.stateful_set = named(&sets, &key.name);
+    let uid = found.ensemble.as_ref().and_then(|ensemble| ensemble.metadata.uid.clone()).unwrap_or_default();
+    found.config_map = named(&maps, &names::agents(&key.name)).filter(|map| owns(&uid, &map.metadata));
+    found.stateful_set = named(&sets, &key.name).filter(|set| owns(&uid, &set.metadata));
+    let set = found.stateful_set.as_ref().and_then(|set| set.metadata.uid.as_deref());
     let member = |pod: Arc<Pod>| Some((names::member_of_pod(&key.name, pod.metadata.name.as_deref()?)?, pod));
-    let ours = pods.into_iter().filter(|pod| names::is_pod_of(&key.name, &pod.metadata));
+    // Those of a StatefulSet of before end by themselves, and are no members of this ensemble.
+    let is_current =
+        |pod: &Pod| names::controller(&pod.metadata).is_some_and(|owner| Some(&*owner.uid) == set);
+    let ours = pods.into_iter().filter(|pod| names::is_pod_of(&key.name, &pod.metadata) && is_current(pod));
     found.pods = ours.filter_map(member).collect();
     found.claims = by_member(key, claims);
     found.take(Kind::ConfigMap, &maps);
@@ -156,6 +161,11 @@ impl Found {
             self.objects.insert((kind, name), Live { metadata: object.meta().clone(), value });
         }
     }
+}
+
+/// The resource of this UID owns the object: one of the same name that is gone is another one.
+pub fn owns(uid: &str, metadata: &ObjectMeta) -> bool {
+    metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid)
 }
 
 fn named<K: Resource>(objects: &[Arc<K>], name: &str) -> Option<Arc<K>> {

@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::api::{Api, ApiError};
-use super::apply::{self, ApplyError};
+use super::apply;
 use super::build::{Parts, config_map, pod, stateful_set, volume};
 use super::claim::{self, Rival, Verdict};
 use super::events::{Events, Happening};
@@ -25,12 +25,12 @@ use super::substrate::Pods;
 use super::topic_state::{Fates, adopt, apply_topics, topic_news};
 use super::topics::{Fate, Hands, Settled, Sight};
 use super::validate::{Validated, check_class, sentence, validate};
-use super::{facts, names, report, topics};
+use super::{facts, names, report, taken, topics};
 use crate::agents::Agents;
 use crate::crd::{ConditionType, Ensemble, EnsembleStatus, OperatorStatus, Reason, Topic, TopicStatus};
 use crate::ensemble::observe::observe;
-use crate::ensemble::observed::Observed;
-use crate::ensemble::plan::{Plan, Planned, Step, plan};
+use crate::ensemble::observed::{Observed, Obstacles};
+use crate::ensemble::plan::{Plan, Planned, Step, WaitFor, plan};
 use crate::ensemble::status::{Moment, status, timestamp};
 use crate::execute::{StepFailed, SubstrateError, execute};
 use crate::plant::{Plant, is_planted};
@@ -156,17 +156,23 @@ pub async fn look<A: Api, G: Agents>(
     }
     let (parts, mut validated, refusal) = wanted(operator, key, &ensemble, &found);
     let mut refusal = refusal.filter(|_| !is_planted(Plant::RefusedAndDone));
-    let changes = refusal.is_none() && !ensemble.spec.paused;
+    let paused = ensemble.spec.paused && !is_planted(Plant::PauseIgnored);
+    let changes = refusal.is_none() && !paused;
+    let mut obstacles = Obstacles::default();
     if changes {
-        refusal = bring_objects(operator, &ensemble, &parts, &found, &mut kept.refusals).await?;
+        (obstacles, refusal) = bring_objects(operator, &ensemble, &parts, &found, &mut kept.refusals).await?;
     }
     confirm_losses(operator.api, &parts, &mut found).await?;
-    let observed = look_at_members(operator, kept, &parts, &found).await;
+    let mut observed = look_at_members(operator, kept, &parts, &found).await;
     if let Some((since, why)) = fenced(operator, key, &ensemble, kept, &observed).await? {
         if since < HEALED {
             return Ok(Look::Again(BUSY, true));
         }
         refusal = refusal.or(Some(Refusal::fenced(why)));
+    }
+    if changes && refusal.is_none() {
+        observed.obstacles =
+            look_for_obstacles(operator, &ensemble, (&parts, &found), &observed, obstacles).await?;
     }
     adopt(&mut validated, &found, &observed);
     let planned = if refusal.is_some() { Plan::default() } else { plan(&validated.desired, &observed) };
@@ -339,24 +345,22 @@ fn recollect(found: &Found) -> Result<(Option<String>, Memory), String> {
     Ok(volume::remembered(&found.claims)?.map_or_else(Default::default, |(id, memory)| (Some(id), memory)))
 }
 
-/// Applies the objects; returns why nothing more may be done, if so.
+/// Applies the objects; returns those that somebody else is in the way of, and why nothing more may be done, if so.
 async fn bring_objects<A: Api>(
     operator: &Operator<'_, A>,
     ensemble: &Ensemble,
     parts: &Parts,
     found: &Found,
     kept: &mut apply::Refusals,
-) -> Result<Option<Refusal>, LookError> {
-    match apply::apply(operator.api, parts, found).await {
-        Ok(written) => written.iter().for_each(|what| tracing::info!(ensemble = parts.name, "{what}")),
-        Err(ApplyError::Api(ApiError::Refused { what, message })) => {
-            return Ok(Some(Refusal::refused(format!("{what}: {message}"))));
+) -> Result<(Obstacles, Option<Refusal>), LookError> {
+    let (written, obstacles) = match apply::apply(operator.api, parts, found).await {
+        Ok(applied) => applied,
+        Err(ApiError::Refused { what, message }) => {
+            return Ok((Obstacles::default(), Some(Refusal::refused(format!("{what}: {message}")))));
         }
-        Err(ApplyError::Api(error)) => return Err(error.into()),
-        Err(foreign @ ApplyError::Foreign { .. }) => {
-            return Ok(Some(Refusal::refused(foreign.to_string())));
-        }
-    }
+        Err(error) => return Err(error.into()),
+    };
+    written.iter().for_each(|what| tracing::info!(ensemble = parts.name, "{what}"));
     let written = apply::volumes(operator.api, parts, found, kept).await?;
     written.iter().for_each(|what| tracing::info!(ensemble = parts.name, "{what}"));
     for (id, why) in kept.all() {
@@ -374,7 +378,24 @@ async fn bring_objects<A: Api>(
             operator.tell(ensemble, Happening::VolumeLarger, &note).await;
         }
     }
-    Ok(None)
+    Ok((obstacles, None))
+}
+
+/// What somebody else has the names of is said, and waited for.
+async fn look_for_obstacles<A: Api>(
+    operator: &Operator<'_, A>,
+    ensemble: &Ensemble,
+    (parts, found): (&Parts, &Found),
+    observed: &Observed,
+    mut obstacles: Obstacles,
+) -> Result<Obstacles, LookError> {
+    if !ensemble.spec.suspended {
+        obstacles.members = taken::of_members(operator.api, parts, found, observed).await?;
+    }
+    for object in obstacles.objects.iter().chain(obstacles.members.values()) {
+        operator.tell(ensemble, Happening::NameTaken, &format!("{object}: {}", WaitFor::NameFree)).await;
+    }
+    Ok(obstacles)
 }
 
 /// A cache that lags must not make a member look as if it had lost its disk (Sieve's stale state: ZooKeeper operator 312, 314).
@@ -456,9 +477,13 @@ async fn carry_out<A: Api, G: Agents>(
 
 /// Members that serve, with their volumes, as far as that is not remembered yet.
 fn served(parts: &Parts, found: &Found, observed: &Observed) -> Vec<(i32, String)> {
+    if found.config_map.is_none() {
+        return Vec::new();
+    }
     let news = |id: i32| {
         let member = parts.memory.record.member(id)?;
-        let claim = found.claims.get(&id)?.metadata.uid.clone()?;
+        let claim = found.claims.get(&id).filter(|claim| claim.metadata.deletion_timestamp.is_none());
+        let claim = claim?.metadata.uid.clone()?;
         let remembered = parts.memory.volumes.0.get(&id).and_then(|volume| volume.claim.as_ref());
         (!member.served || remembered.is_none()).then_some((id, claim))
     };

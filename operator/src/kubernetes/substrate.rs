@@ -14,8 +14,9 @@ use super::api::{Api, ApiError, Which, identity};
 use super::apply::{pinned, write};
 use super::build::{Parts, Wanted, config_map, pod, stateful_set};
 use super::facts::revision_of;
-use super::names;
+use super::read::owns;
 use super::record::Memory;
+use super::{names, taken};
 use crate::execute::{Substrate, SubstrateError};
 use crate::plant::{Plant, is_planted};
 
@@ -37,12 +38,23 @@ impl<'a, A: Api> Pods<'a, A> {
         Self { api, parts, seen, lost }
     }
 
-    /// Remembers that members serve, and with which volumes.
+    /// Remembers that members serve, and with which volumes: those that are there now, because a volume of before that is taken for the
+    /// present one is soon missed, and the member's disk given up (seed 6 of the model).
     ///
     /// # Errors
     /// The API server did not take it.
     pub async fn note_served(&mut self, served: &[(i32, String)]) -> Result<(), SubstrateError> {
-        self.remember(|memory| served.iter().for_each(|(id, claim)| memory.note_served(*id, claim))).await
+        let mut now = Vec::new();
+        for (id, claim) in served {
+            let name = names::claim(&self.parts.name, *id);
+            let there = self.api.get::<PersistentVolumeClaim>(&self.parts.namespace, &name).await?;
+            let meta = there.map(|there| there.metadata).unwrap_or_default();
+            let is_same = meta.deletion_timestamp.is_none() && meta.uid.as_ref() == Some(claim);
+            if is_same || is_planted(Plant::CachedVolume) {
+                now.push((*id, claim));
+            }
+        }
+        self.remember(|memory| now.iter().for_each(|(id, claim)| memory.note_served(*id, claim))).await
     }
 
     /// Notes deletions of topics before they are carried out; false, and nothing is noted, if more than `most` would have gone within
@@ -77,13 +89,15 @@ impl<'a, A: Api> Pods<'a, A> {
     async fn config_map(&self) -> Result<ConfigMap, SubstrateError> {
         let name = names::agents(&self.parts.name);
         let map = self.api.get::<ConfigMap>(&self.parts.namespace, &name).await?;
-        map.ok_or_else(|| format!("ConfigMap {name} is gone").into())
+        let ours = map.filter(|map| owns(&self.parts.uid, &map.metadata));
+        ours.ok_or_else(|| format!("ConfigMap {name} is gone").into())
     }
 
     async fn stateful_set(&self) -> Result<StatefulSet, SubstrateError> {
         let name = &self.parts.name;
         let set = self.api.get::<StatefulSet>(&self.parts.namespace, name).await?;
-        set.ok_or_else(|| format!("StatefulSet {name} is gone").into())
+        let ours = set.filter(|set| owns(&self.parts.uid, &set.metadata));
+        ours.ok_or_else(|| format!("StatefulSet {name} is gone").into())
     }
 
     /// The member's pod. One of somebody else that has its name is not touched: the StatefulSet has none until that is gone.
@@ -95,13 +109,9 @@ impl<'a, A: Api> Pods<'a, A> {
             return Ok(cached.map(|pod| pod.as_ref().clone()));
         }
         let pod = self.api.get::<Pod>(&self.parts.namespace, &name).await?;
-        let Some(pod) = pod else { return Ok(None) };
-        if !names::is_pod_of(&self.parts.name, &pod.metadata) {
-            let why =
-                "is there and does not belong to this ensemble; delete it, or give the ensemble another name";
-            return Err(format!("Pod {name} {why}").into());
-        }
-        Ok(Some(pod))
+        let is_ours =
+            |pod: &Pod| names::is_pod_of(&self.parts.name, &pod.metadata) || is_planted(Plant::TakesForeign);
+        Ok(pod.filter(is_ours))
     }
 
     async fn put<K: kube::Resource>(&self, wanted: &Wanted, read: &K) -> Result<(), SubstrateError> {
@@ -144,6 +154,20 @@ impl<'a, A: Api> Pods<'a, A> {
         })
     }
 
+    /// The StatefulSet gives whatever has the name of a member's volume to its pod. To an old picture members may run that do not, so
+    /// all names that are new to it are looked at (seed 5 of the model).
+    async fn confirm_free(&self, member: i32) -> Result<(), SubstrateError> {
+        let running = self.stateful_set().await?.spec.replicas.unwrap_or(0);
+        for id in running..=member {
+            if let Some(there) = taken::of_member(self.api, self.parts, id).await? {
+                let (what, message) =
+                    (format!("start member {member}"), format!("{there} is somebody else's"));
+                return Err(ApiError::Conflict { what, message }.into());
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the volume is another one than the member served with, by a fresh read: a cache that lags must not cost a disk.
     async fn has_lost_its_disk(&self, memory: &Memory, member: i32) -> Result<bool, SubstrateError> {
         let served = memory.record.member(member).is_some_and(|m| m.served);
@@ -174,6 +198,7 @@ impl<A: Api> Substrate for Pods<'_, A> {
             // It may run with a disk that was retired; its successor reads the new record.
             self.end(&pod).await?;
         }
+        self.confirm_free(member).await?;
         let (replicas, voters) = (self.parts.spec.replicas, self.parts.spec.voters());
         self.remember(|memory| {
             // All new members together, so that each is told of the others.

@@ -202,6 +202,9 @@ pub async fn settle<A: Api, G: Agents>(
     hands: &Hands<'_, G>,
 ) -> Settled {
     let mut settled = Settled::default();
+    if matches!(hands, Hands::Empty) && is_planted(Plant::HeldForEver) {
+        return settled;
+    }
     let any_goes = found.topics.iter().any(|topic| topic.metadata.deletion_timestamp.is_some());
     let sight = match hands {
         Hands::Empty => None,

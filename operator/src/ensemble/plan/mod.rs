@@ -20,6 +20,7 @@ use std::fmt;
 
 use crate::desired::Desired;
 use crate::ensemble::observed::{Blocker, Growth, Observed};
+use crate::plant::{Plant, is_planted};
 use crate::topic;
 
 pub use rebalance::MAX_BYTES_PER_SECOND;
@@ -187,6 +188,8 @@ pub enum WaitFor {
         /// Partitions that there are.
         total: i32,
     },
+    /// A name that the ensemble needs and somebody else has.
+    NameFree,
     /// Another specification: the topic that is there cannot become what is wanted.
     Impossible(String),
 }
@@ -228,8 +231,12 @@ enum Next {
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
     // Paused: somebody looks into it by hand; whatever is missing, nothing is done about it.
-    if desired.ensemble.paused {
+    if desired.ensemble.paused && !is_planted(Plant::PauseIgnored) {
         return plan;
+    }
+    let obstacles = &observed.obstacles;
+    for object in obstacles.objects.iter().chain(obstacles.members.values()) {
+        plan.wait(WaitFor::NameFree, object.clone());
     }
     let rules = [
         start::suspend,
@@ -244,7 +251,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         scale_in::begin,
         rebalance::follow,
     ];
-    for rule in rules {
+    for rule in rules.into_iter().filter(|_| !obstacles.holds_members) {
         if rule(desired, observed, &mut plan) == Next::Stop || !plan.steps.is_empty() {
             break;
         }
@@ -280,7 +287,7 @@ impl WaitFor {
     /// It does not pass by itself.
     pub fn is_lasting(&self) -> bool {
         match self {
-            Self::Impossible(_) => true,
+            Self::Impossible(_) | Self::NameFree => true,
             Self::Growth(growth) => growth.lasting,
             Self::RestartAllowed(blockers) | Self::ScaleInAllowed(blockers) => {
                 blockers.iter().any(|b| b.lasting)
@@ -324,6 +331,9 @@ impl fmt::Display for WaitFor {
             }
             Self::InSync { good, total } => write!(f, "{good} of {total} partitions in sync"),
             Self::Growth(growth) => f.write_str(&growth.message),
+            Self::NameFree => f.write_str(
+                "it is there and does not belong to this ensemble; delete it, or give the ensemble another name",
+            ),
             Self::Impossible(why) => f.write_str(why),
         }
     }

@@ -34,7 +34,9 @@ pub(super) fn missing(desired: &Desired, observed: &Observed, plan: &mut Plan) -
         // A number that the record does not have may be a voter's whose record was lost with its disk: the quorum knows.
         let lost =
             observed.members.get(&id).is_some_and(|m| m.process.lost) || unknown(&id) && observed.votes(id);
+        let taken = observed.obstacles.members.contains_key(&id);
         match &observed.quorum {
+            _ if taken => {}
             None if unknown(&id) && !begins => {}
             _ if !lost => plan.step(Step::Start(id), Why::Missing),
             Some(_) if observed.votes(id) => plan.step(Step::Demote(id), Why::DiskLost),

@@ -1,8 +1,10 @@
 //! As many members vote as wanted. One change at a time: the next one is decided when the one before is committed.
 
 use super::{Next, Plan, Step, WaitFor, Why, member};
+use crate::crd::voters_by_default;
 use crate::desired::Desired;
 use crate::ensemble::observed::{Agent, Observed};
+use crate::plant::{Plant, is_planted};
 
 /// Promotes the lowest observer that has the history while too few of the members that stay vote, demotes the highest voter while
 /// too many do. Members that leave give up their votes when they are drained (`scale_in`).
@@ -12,7 +14,11 @@ pub(super) fn follow(desired: &Desired, observed: &Observed, plan: &mut Plan) ->
         plan.wait(WaitFor::ChangeOfEnsemble, member(quorum.leader));
         return Next::Stop;
     }
-    let wanted = usize::try_from(desired.ensemble.voters()).unwrap_or(0);
+    let voters = match is_planted(Plant::VotersByDefault) {
+        true => voters_by_default(desired.ensemble.replicas),
+        false => desired.ensemble.voters(),
+    };
+    let wanted = usize::try_from(voters).unwrap_or(0);
     let staying = |id: i32| id < desired.ensemble.replicas;
     let voting: Vec<i32> = quorum.voters.iter().copied().filter(|id| staying(*id)).collect();
     if voting.len() > wanted {

@@ -15,6 +15,7 @@ use crate::crd::DeletionPolicy;
 use crate::kubernetes::api::body_of;
 use crate::kubernetes::names;
 use crate::kubernetes::record::{Member, Memory, Volume};
+use crate::plant::{Plant, is_planted};
 use crate::quantity;
 
 /// The fields of a member's volume that are the operator's.
@@ -32,7 +33,7 @@ pub fn build(parts: &Parts, id: i32, claim: &PersistentVolumeClaim) -> Value {
         annotations[names::PLACE] = Value::String(member.place.to_string());
     }
     let mut metadata = json!({"name": claim.metadata.name, "annotations": annotations});
-    if parts.spec.deletion_policy == DeletionPolicy::Delete {
+    if parts.spec.deletion_policy == DeletionPolicy::Delete && !is_planted(Plant::KeptVolumes) {
         let mut owner = super::owner(parts);
         // The StatefulSet may be its controller.
         (owner.controller, owner.block_owner_deletion) = (None, None);
@@ -91,7 +92,11 @@ pub fn remembered(
 ) -> Result<Option<(String, Memory)>, String> {
     let mut known: Option<String> = None;
     let mut memory = Memory::default();
-    for (id, claim) in claims {
+    let goes = |claim: &PersistentVolumeClaim| {
+        claim.metadata.deletion_timestamp.is_some() && !is_planted(Plant::DyingVolumes)
+    };
+    // What is being deleted does not come back, with the Ensemble that it belonged to or by hand.
+    for (id, claim) in claims.iter().filter(|(_, claim)| !goes(claim)) {
         let (Some(cluster), Some(place)) = (annotation(claim, names::CLUSTER), number(claim, names::PLACE)?)
         else {
             continue;

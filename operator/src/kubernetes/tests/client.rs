@@ -299,9 +299,10 @@ impl Api for Client {
         self.write(what, |store| store.delete(&name, Some(identity))).await
     }
 
-    async fn namespace_goes(&self, _: &str) -> Result<bool, ApiError> {
+    async fn namespace_goes(&self, namespace: &str) -> Result<bool, ApiError> {
         self.is_allowed("get Namespace")?;
-        Ok(self.world.borrow().namespace_goes)
+        let world = self.world.borrow();
+        Ok(world.namespace_goes || world.store.goes == Some(namespace))
     }
 }
 

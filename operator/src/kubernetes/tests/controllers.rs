@@ -19,6 +19,7 @@ use crate::kubernetes::record::Record;
 /// Half a second of everything that is not an operator.
 pub(super) fn step(world: &mut World) {
     collect_garbage(world);
+    empty_namespace(world);
     for (set, value) in world.store.of_kind("StatefulSet") {
         run_set(world, &set, &value);
     }
@@ -49,10 +50,23 @@ fn collect_garbage(world: &mut World) {
     }
 }
 
+/// A namespace that goes: everything in it is deleted, in any order.
+fn empty_namespace(world: &mut World) {
+    let Some(namespace) = world.store.goes else { return };
+    for (name, value) in world.store.all() {
+        let is_left = name.1 == namespace && value["metadata"]["deletionTimestamp"].is_null();
+        if is_left && !world.chance.one_in(3) {
+            // Gone already is what is wanted.
+            let _ = world.store.delete(&name, None);
+        }
+    }
+}
+
 /// Parallel, OnDelete: all pods that are wanted at once, and none anew that is there.
 fn run_set(world: &mut World, set: &Name, value: &Arc<Value>) {
-    // Nothing is made in a namespace that goes.
-    if world.chance.one_in(3) || world.namespace_goes {
+    // What somebody else's sets do is nothing to anybody here, and nothing is made in a namespace that goes.
+    let goes = world.namespace_goes || !value["metadata"]["deletionTimestamp"].is_null();
+    if goes || world.strangers.contains_key(set) || world.chance.one_in(3) {
         return;
     }
     let replicas = value["spec"]["replicas"].as_i64().unwrap_or(1);
@@ -132,7 +146,12 @@ fn protect_claims(world: &mut World) {
 
 /// The kubelet: an agent runs in each pod, and ends with it.
 fn run_pod(world: &mut World, pod: &Name, value: &Value) {
-    let Some((of, id)) = member_of(world, value, pod) else { return };
+    let Some((of, id)) = member_of(world, value, pod) else {
+        if !value["metadata"]["deletionTimestamp"].is_null() {
+            world.store.remove(pod);
+        }
+        return;
+    };
     let uid = text(&value["metadata"]["uid"]);
     let runs = world.ensembles[of].processes.get(&id).is_some_and(|process| process.pod == uid);
     if !value["metadata"]["deletionTimestamp"].is_null() {

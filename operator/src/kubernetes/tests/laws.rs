@@ -71,6 +71,8 @@ struct Sight {
     hands_off: bool,
     /// Quorum reads: UIDs.
     fresh: BTreeMap<Name, String>,
+    /// A quorum read said that volumes go with their Ensemble.
+    volumes_go: bool,
     /// Members that the agents allowed to be restarted, with the number of faults until then.
     proved: BTreeMap<i32, u64>,
     /// The number of faults when it began, and of agents that had ended.
@@ -122,7 +124,11 @@ pub(super) fn look_begins(world: &mut World, who: Looker, ensemble: Option<Value
 /// An object was read by a quorum read.
 pub(super) fn fresh_read(world: &mut World, who: Looker, name: &Name, found: Option<&Value>) {
     let uid = found.map(|value| text(&value["metadata"]["uid"])).unwrap_or_default();
-    world.laws.sights.entry(who).or_default().fresh.insert(name.clone(), uid);
+    let sight = world.laws.sights.entry(who).or_default();
+    sight.fresh.insert(name.clone(), uid);
+    if name.0 == "Ensemble" {
+        sight.volumes_go = found.is_some_and(|value| value["spec"]["deletionPolicy"] == "Delete");
+    }
 }
 
 /// The agents allow that the member is restarted.
@@ -156,8 +162,9 @@ pub(super) fn check_write(world: &mut World, who: Looker, write: &Write<'_>) {
     }
     let mut sight = world.laws.sights.get(&who).cloned().unwrap_or_default();
     sight.of = who.1;
-    let laws: [Law; 10] = [
+    let laws: [Law; 12] = [
         o1_deletes_what_it_just_read,
+        o1_gives_volumes_away_by_the_policy_of_now,
         o2_takes_down_what_was_proved_safe,
         o3_one_disruption_at_a_time,
         o4_removes_only_the_empty,
@@ -167,8 +174,11 @@ pub(super) fn check_write(world: &mut World, who: Looker, write: &Write<'_>) {
         o13_owns_what_it_makes,
         o14_says_what_is_true,
         o18_touches_its_own,
+        o18_starts_nobody_on_a_volume_of_somebody_else,
     ];
-    for (number, law) in ["O1", "O2", "O3", "O4", "O5", "O6", "O11", "O13", "O14", "O18"].iter().zip(laws) {
+    for (number, law) in
+        ["O1", "O1", "O2", "O3", "O4", "O5", "O6", "O11", "O13", "O14", "O18", "O18"].iter().zip(laws)
+    {
         if let Some(why) = law(world, &sight, write) {
             let what = format!("{number}: {:?} {} {}: {why}", write.verb, write.name.0, write.name.2);
             violated(world, what);
@@ -190,6 +200,16 @@ fn o1_deletes_what_it_just_read(_: &World, sight: &Sight, write: &Write<'_>) -> 
     let uid = &write.identity?.uid;
     let read = sight.fresh.get(write.name);
     (uid.is_empty() || read != Some(uid)).then(|| format!("{uid} was not read now, {read:?} was"))
+}
+
+/// O1: a volume that is given to its Ensemble is deleted with it, and so only by a quorum read of the policy.
+fn o1_gives_volumes_away_by_the_policy_of_now(_: &World, sight: &Sight, write: &Write<'_>) -> Option<String> {
+    let owned = |value: Option<&Value>| {
+        let owners = value.and_then(|value| value["metadata"]["ownerReferences"].as_array());
+        owners.is_some_and(|owners| !owners.is_empty())
+    };
+    let is_given = write.name.0 == "PersistentVolumeClaim" && !owned(write.before) && owned(write.after);
+    (is_given && !sight.volumes_go).then(|| "nobody said now that volumes go with their ensemble".to_owned())
 }
 
 /// O2: nobody is taken down who is needed for a quorum or for min.insync.replicas, by a check of now.
@@ -320,9 +340,12 @@ fn o14_says_what_is_true(world: &World, sight: &Sight, write: &Write<'_>) -> Opt
 }
 
 /// O18: nothing in another namespace, and nothing of somebody else.
-fn o18_touches_its_own(_: &World, sight: &Sight, write: &Write<'_>) -> Option<String> {
+fn o18_touches_its_own(world: &World, sight: &Sight, write: &Write<'_>) -> Option<String> {
     if write.name.1 != NAMESPACE {
         return Some(format!("namespace {}", write.name.1));
+    }
+    if world.strangers.contains_key(write.name) {
+        return Some("it is somebody else's".to_owned());
     }
     let before = write.before?;
     let uid = sight.ensemble.as_ref().map(|ensemble| text(&ensemble["metadata"]["uid"]))?;
@@ -333,6 +356,72 @@ fn o18_touches_its_own(_: &World, sight: &Sight, write: &Write<'_>) -> Option<St
         _ => has_owner(before, &uid),
     };
     (!ours).then(|| "it is not the ensemble's".to_owned())
+}
+
+/// O18: the StatefulSet takes whatever has the name of a member's volume, so nobody is started before the name was seen to be free.
+fn o18_starts_nobody_on_a_volume_of_somebody_else(
+    world: &World,
+    sight: &Sight,
+    write: &Write<'_>,
+) -> Option<String> {
+    if write.name.0 != "StatefulSet" {
+        return None;
+    }
+    let replicas = |value: Option<&Value>| value.and_then(|value| value["spec"]["replicas"].as_i64());
+    let (before, after) = (replicas(write.before).unwrap_or(0), replicas(write.after)?);
+    let started = (before..after).filter_map(|id| i32::try_from(id).ok());
+    let mut claims = started.map(|id| name("PersistentVolumeClaim", NAMESPACE, &names::claim(sight.of, id)));
+    let taken = claims.find(|claim| match sight.fresh.get(claim) {
+        None => true,
+        Some(uid) => world.strangers.get(claim).is_some_and(|stranger| stranger["metadata"]["uid"] == **uid),
+    });
+    taken.map(|claim| format!("{} was not seen to be free", claim.2))
+}
+
+/// What is said once nothing is done any more: whatever of somebody else is in the way (O18, and that it blocks nothing in silence).
+pub(super) fn check_rest(world: &mut World) {
+    for of in world.names.clone() {
+        let unsaid = world.resource(of).and_then(|resource| unsaid(world, of, resource));
+        if let Some(what) = unsaid {
+            violated(world, format!("O18: {what} is in the way of {of}, and no condition says so"));
+        }
+    }
+}
+
+fn unsaid(world: &World, of: &str, resource: &Value) -> Option<String> {
+    let spec = &resource["spec"];
+    let conditions = resource["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let stalled = conditions.iter().find(|c| c["type"] == "Stalled")?;
+    if spec["paused"] == true || spec["suspended"] == true || stalled["reason"] == "InvalidSpec" {
+        return None;
+    }
+    let said = text(&stalled["message"]);
+    let shared = |kind: &str, name: &str| match kind {
+        "ConfigMap" | "ServiceAccount" => name == names::agents(of),
+        "Service" => [names::agents(of), names::zookeeper(of), names::kafka(of)].iter().any(|n| n == name),
+        "NetworkPolicy" | "PodDisruptionBudget" | "StatefulSet" => name == of,
+        _ => false,
+    };
+    let replicas = spec["replicas"].as_i64().unwrap_or(0);
+    let of_member = |name: &Name| {
+        let id = match name.0.as_str() {
+            "Pod" => names::member_of_pod(of, &name.2),
+            "PersistentVolumeClaim" => names::member_of_claim(of, &name.2),
+            _ => None,
+        };
+        // A pod that Kubernetes gave the volume to before anybody could look has it.
+        let has_pod = |id: i32| {
+            world
+                .store
+                .get(&self::name("Pod", NAMESPACE, &names::pod(of, id)))
+                .is_some_and(|pod| world.instance(pod) == Some(of))
+        };
+        id.is_some_and(|id| i64::from(id) < replicas && !has_pod(id))
+    };
+    let mut in_the_way = world.strangers.keys().filter(|name| shared(&name.0, &name.2) || of_member(name));
+    in_the_way
+        .find(|name| !said.contains(&format!("{} {}", name.0, name.2)))
+        .map(|name| format!("{} {}", name.0, name.2))
 }
 
 /// A topic is deleted only with a resource that goes, whose policy says so, and that has this very topic.

@@ -5,17 +5,21 @@
 //! store, merge          objects, versions, server-side apply           controllers   StatefulSets, the kubelet, garbage
 //! client                caches that lag, refusals, an end at a write    ensemble, answers, agents   the agents and what they answer
 //! user, run, shape      wishes, a seed, and the end that must be        laws          what must hold at every write
+//! fields, plants, old   every field; planted bugs; looks at an old picture, one rule each
 //! ```
 //! One test has two installations of the operator; seeds have one.
 //!
-//! Some seeds have two ensembles in one namespace. Watches that end or expire are no part of the model: `kubernetes/follow` tests the
-//! real ones against an HTTP server.
+//! Wished for are members, voters, topics, settings, images, volumes that grow, stay or go, suspension, pause, an Ensemble that goes and is
+//! made anew, specifications that are refused, in some seeds a second ensemble in the same namespace, objects of somebody else beside those
+//! of the ensemble and in the place of them, and the end of the namespace. Watches that end or expire are no part of the model:
+//! `kubernetes/follow` tests the real ones against an HTTP server.
 //!
 //! `OPERATOR_SEEDS=N cargo test -p streamkeeper-operator --lib seeds` runs N seeds; `OPERATOR_SEED=N` runs one and tells what happens.
 //!
 //! Checked are O1 to O8, O11 to O14 and O18: O7 and O8 at the end, which must be that of the same resources made without faults; O9 and
 //! O10 by operators that die at any write and keep nothing. Not expressed: O15, O16 (no certificates, no feature levels yet), O17 (the
-//! agents move replicas, and `agent/controller` tests how).
+//! agents move replicas, and `agent/controller` tests how). O13 counts volumes as well: those go whose policy is Delete, the others stay.
+//! O18 is held against objects of somebody else, which are what they were at the end, and named in a condition where they are in the way.
 
 mod agents;
 mod answers;
@@ -25,6 +29,7 @@ mod ensemble;
 mod fields;
 mod laws;
 mod merge;
+mod old;
 mod plants;
 mod run;
 mod shape;

@@ -9,11 +9,14 @@ const SEEDS: u64 = 60;
 /// The law that the bug breaks.
 fn law(plant: Plant) -> &'static str {
     match plant {
-        Plant::CachedLoss | Plant::ReusedDisk => "O5",
-        Plant::CachedPod => "O1",
+        Plant::CachedLoss | Plant::CachedVolume | Plant::ReusedDisk => "O5",
+        Plant::CachedPod | Plant::CachedPolicy => "O1",
         Plant::UnprovenRestart => "O2",
         Plant::EarlyRetirement => "O4",
-        Plant::RefusedAndDone => "O11",
+        Plant::RefusedAndDone | Plant::PauseIgnored => "O11",
+        Plant::KeptVolumes | Plant::HeldForEver => "O13",
+        Plant::TakesForeign | Plant::SharedLabel => "O18",
+        Plant::DyingVolumes | Plant::VotersByDefault => "the end",
         Plant::ChattyStatus => "O12",
         Plant::LongLease => "O6",
         Plant::DeletedByName => "T1",

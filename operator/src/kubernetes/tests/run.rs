@@ -131,10 +131,18 @@ async fn users(world: &Shared, plan: &Plan, looks: &Looks) {
                 return;
             }
         }
+        if act.wish == Wish::Delete && !user::follows_policy(&world.borrow(), act.of) {
+            let what = format!("O13: the volumes of {} do not follow the policy", act.of);
+            laws::violated(&mut world.borrow_mut(), what);
+        }
         // What is altered may not be there.
         user::fulfil(&mut world.borrow_mut(), act.of, &act.wish);
         match act.pause {
-            0 => drop(still(world, looks, Duration::from_secs(90)).await),
+            0 => {
+                if still(world, looks, Duration::from_secs(90)).await {
+                    laws::check_rest(&mut world.borrow_mut());
+                }
+            }
             pause => sleep(Duration::from_millis(pause)).await,
         }
         if is_over(world) {
@@ -214,6 +222,7 @@ fn strike(world: &mut World) {
         if may_be_lost(world, of, id) {
             world.faults += 1;
             world.tell(format!("the volume of {id} of {of} is lost"));
+            world.kept.remove(&name("PersistentVolumeClaim", NAMESPACE, &names::claim(of, id)));
             let _ =
                 world.store.delete(&name("PersistentVolumeClaim", NAMESPACE, &names::claim(of, id)), None);
             let _ = world.store.delete(&name("Pod", NAMESPACE, &names::pod(of, id)), None);

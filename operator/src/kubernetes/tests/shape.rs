@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::controllers::text;
 use super::store::Name;
 use super::world::World;
+use crate::crd::voters_by_default;
 use crate::kafka_config::is_read_only;
 use crate::kubernetes::build::config_map::{AGENT, MEMBERS};
 use crate::kubernetes::names;
@@ -17,7 +18,8 @@ use crate::kubernetes::record::Record;
 /// The end as names and texts that can be compared.
 pub(super) fn shape(world: &World) -> BTreeMap<String, String> {
     let mut shape = BTreeMap::new();
-    for (name, value) in world.store.all() {
+    for (name, value) in world.store.all().into_iter().filter(|(name, _)| !world.strangers.contains_key(name))
+    {
         if let Some(text) = of(&name, &value, world) {
             shape.insert(format!("{} {}", name.0, name.2), text);
         }
@@ -95,7 +97,25 @@ fn conditions(value: &Value) -> String {
 
 /// What is not as it shall be at the end.
 pub(super) fn unfinished(world: &World) -> Vec<String> {
-    world.names.iter().flat_map(|of| unfinished_of(world, of)).collect()
+    if let Some(namespace) = world.store.goes {
+        let left = world.store.all().into_iter().filter(|(name, _)| name.1 == namespace);
+        return left
+            .map(|(name, value)| format!("O13: {} {} is left over: {value}", name.0, name.2))
+            .collect();
+    }
+    let mut found: Vec<String> = world.names.iter().flat_map(|of| unfinished_of(world, of)).collect();
+    for (name, stranger) in &world.strangers {
+        let there = world.store.get(name);
+        if there.is_none_or(|there| **there != *stranger) {
+            found.push(format!("O18: {} {} was {stranger}, is {there:?}", name.0, name.2));
+        }
+    }
+    for (name, uid) in &world.kept {
+        if world.store.get(name).is_none_or(|there| there["metadata"]["uid"] != *uid) {
+            found.push(format!("O1: the volume {} was to be kept", name.2));
+        }
+    }
+    found
 }
 
 fn unfinished_of(world: &World, of: &str) -> Vec<String> {
@@ -103,7 +123,14 @@ fn unfinished_of(world: &World, of: &str) -> Vec<String> {
     let Some(resource) = world.resource(of) else {
         for (name, value) in world.store.all() {
             let meant = world.instance(&value) == Some(of) || value["spec"]["ensembleRef"]["name"] == of;
-            let may_stay = matches!(name.0.as_str(), "PersistentVolumeClaim" | "Topic");
+            let may_stay = match name.0.as_str() {
+                // Those that had an owner go with it.
+                "PersistentVolumeClaim" => {
+                    value["metadata"]["ownerReferences"].as_array().is_none_or(Vec::is_empty)
+                }
+                kind => kind == "Topic",
+            };
+            let meant = meant && !world.strangers.contains_key(&name);
             if meant && (!may_stay || !value["metadata"]["deletionTimestamp"].is_null()) {
                 found.push(format!("O13: {} {} is left over", name.0, name.2));
             }
@@ -125,6 +152,13 @@ fn unfinished_of(world: &World, of: &str) -> Vec<String> {
     }
     found.extend(not_told(world, of, resource));
     let ensemble = &world.ensembles[of];
+    let voters = resource["spec"]["voters"].as_i64().or_else(|| {
+        let replicas = i32::try_from(resource["spec"]["replicas"].as_i64()?).ok()?;
+        Some(voters_by_default(replicas).into())
+    });
+    if i64::try_from(ensemble.voters().len()).ok() != voters {
+        found.push(format!("the end of {of}: {:?} vote, and not {voters:?} members", ensemble.voters()));
+    }
     let strays = ensemble.members.values().filter(|m| ensemble.removed.contains(&m.incarnation));
     if strays.count() > 0 {
         found.push("O5: a disk that was removed for good is in the ensemble".to_owned());

@@ -32,6 +32,8 @@ pub(super) struct Store {
     objects: BTreeMap<Name, Stored>,
     revision: u64,
     uids: u64,
+    /// The namespace that is being deleted: nothing can be made in it.
+    pub(super) goes: Option<&'static str>,
     /// By kind: what became of which object, in order.
     pub(super) history: BTreeMap<String, Vec<Change>>,
 }
@@ -70,6 +72,10 @@ impl Store {
     pub(super) fn create(&mut self, name: &Name, mut value: Value) -> Result<Value, ApiError> {
         if self.objects.contains_key(name) {
             return Err(conflict(name, "it is there already"));
+        }
+        if self.goes == Some(&*name.1) {
+            let message = "the namespace is being terminated".to_owned();
+            return Err(ApiError::Refused { what: format!("{} {}", name.0, name.2), message });
         }
         self.uids += 1;
         let meta = &mut value["metadata"];

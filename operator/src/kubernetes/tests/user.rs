@@ -29,6 +29,12 @@ pub(super) enum Wish {
     DropTopic(String),
     /// The Ensemble is deleted.
     Delete,
+    /// Somebody else makes an object.
+    Strange(Stranger),
+    /// And takes it away.
+    Free(Stranger),
+    /// The namespace is deleted, with everything in it.
+    DropNamespace,
 }
 
 /// A wish, which ensemble it is about, and how long it has until the next one.
@@ -40,6 +46,103 @@ pub(super) struct Act {
     pub(super) wish: Wish,
     /// Milliseconds; 0: until it is fulfilled.
     pub(super) pause: u64,
+}
+
+/// An object of somebody else.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stranger {
+    /// Its kind.
+    kind: &'static str,
+    /// Its name.
+    name: String,
+    /// What it is labelled with.
+    labels: Labels,
+}
+
+/// Labels of somebody else's objects.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Labels {
+    /// None.
+    Bare,
+    /// Those of a Helm release that is called as the ensemble.
+    Helm,
+    /// Those of the ensemble: the object is a copy of one of its own.
+    Copied,
+}
+
+impl Stranger {
+    /// Its name in the store.
+    pub(super) fn name(&self) -> Name {
+        name(self.kind, NAMESPACE, &self.name)
+    }
+
+    /// An object in the place of one that the ensemble needs.
+    fn in_the_way(chance: &mut Chance, of: &str) -> Self {
+        let member = i32::try_from(chance.below(5)).unwrap_or(0);
+        let needed = [
+            ("ConfigMap", names::agents(of)),
+            ("ServiceAccount", names::agents(of)),
+            ("Service", names::agents(of)),
+            ("Service", names::zookeeper(of)),
+            ("Service", names::kafka(of)),
+            ("NetworkPolicy", of.to_owned()),
+            ("PodDisruptionBudget", of.to_owned()),
+            ("StatefulSet", of.to_owned()),
+            ("Pod", names::pod(of, member)),
+            ("PersistentVolumeClaim", names::claim(of, member)),
+            ("PersistentVolumeClaim", names::claim(of, member)),
+        ];
+        Self::labelled(chance, chance.clone().pick(&needed).clone())
+    }
+
+    /// An object with a name that is nearly one.
+    fn beside(chance: &mut Chance, of: &str) -> Self {
+        let near = [
+            ("Pod", format!("{of}2-0")),
+            ("Pod", format!("{of}-x")),
+            ("PersistentVolumeClaim", format!("data-{of}-7")),
+            ("PersistentVolumeClaim", format!("data-{of}2-0")),
+            ("ConfigMap", format!("{of}-agents2")),
+            ("Service", format!("{of}-kafka-0")),
+            ("StatefulSet", format!("{of}2")),
+        ];
+        Self::labelled(chance, chance.clone().pick(&near).clone())
+    }
+
+    fn labelled(chance: &mut Chance, (kind, name): (&'static str, String)) -> Self {
+        // A pod or a volume that is labelled as the ensemble's is the ensemble's: that is how Kubernetes finds them.
+        let copied =
+            if matches!(kind, "Pod" | "PersistentVolumeClaim") { Labels::Helm } else { Labels::Copied };
+        let labels = *chance.pick(&[Labels::Bare, Labels::Helm, copied]);
+        Self { kind, name, labels }
+    }
+
+    fn object(&self, of: &str) -> Value {
+        let labels = match self.labels {
+            Labels::Bare => json!({}),
+            Labels::Helm => json!({names::INSTANCE: of, names::MANAGED_BY: "Helm"}),
+            Labels::Copied => json!(names::labels(of)),
+        };
+        let api_version = match self.kind {
+            "NetworkPolicy" => "networking.k8s.io/v1",
+            "PodDisruptionBudget" => "policy/v1",
+            "StatefulSet" => "apps/v1",
+            _ => "v1",
+        };
+        let mut object =
+            json!({"apiVersion": api_version, "kind": self.kind, "metadata": {"labels": labels}});
+        match self.kind {
+            "ConfigMap" => object["data"] = json!({"members.yaml": "of somebody else"}),
+            "StatefulSet" => {
+                object["spec"] = json!({
+                    "replicas": 1, "serviceName": "s", "selector": {"matchLabels": {"a": "b"}}, "template": {},
+                });
+            }
+            "ServiceAccount" => {}
+            _ => object["spec"] = json!({}),
+        }
+        object
+    }
 }
 
 /// What is wished for, in this order.
@@ -58,6 +161,9 @@ pub(super) fn wishes(seed: u64) -> Plan {
         let left = u64::try_from(first.len() + second.len()).unwrap_or(1);
         let next = if chance.below(left) < first.len() as u64 { &mut first } else { &mut second };
         plan.push(next.remove(0));
+    }
+    if chance.one_in(8) {
+        plan.push(Act { of: NAME, wish: Wish::DropNamespace, pause: 1 });
     }
     plan
 }
@@ -94,7 +200,10 @@ impl<'a> Wisher<'a> {
     }
 
     fn plan(mut self, least: u64, more: u64) -> Plan {
-        self.wish(Wish::Create(self.replicas));
+        match self.chance.one_in(4) {
+            true => self.in_the_way(|wisher| wisher.wish(Wish::Create(wisher.replicas))),
+            false => self.wish(Wish::Create(self.replicas)),
+        }
         for step in 0..least + self.chance.below(more) {
             self.step(step);
         }
@@ -104,7 +213,7 @@ impl<'a> Wisher<'a> {
     }
 
     fn step(&mut self, step: u64) {
-        match self.chance.below(14) {
+        match self.chance.below(16) {
             0..=2 => self.scale(),
             3 => self.wish(Wish::Set("image", json!(format!("image:{step}")))),
             4 => {
@@ -130,13 +239,14 @@ impl<'a> Wisher<'a> {
                     self.wish(Wish::DropTopic(name));
                 }
             },
-            9 if self.chance.one_in(2) => {
-                self.wish(Wish::Delete);
-                self.voters = None;
-                self.wish(Wish::Create(self.replicas));
-            }
+            9 if self.chance.one_in(2) => self.make_anew(),
             10 => self.for_a_while("paused"),
             11 => self.vote(),
+            12 => {
+                let stranger = Stranger::beside(self.chance, self.of);
+                self.wish(Wish::Strange(stranger));
+            }
+            13 => self.in_the_way(Self::scale),
             _ => self.topic(),
         }
     }
@@ -150,6 +260,29 @@ impl<'a> Wisher<'a> {
             self.wish(Wish::Set("voters", Value::Null));
         }
         self.wish(Wish::Set("replicas", json!(self.replicas)));
+    }
+
+    /// The Ensemble goes, with its volumes or without, and comes back.
+    fn make_anew(&mut self) {
+        for _ in 0..self.chance.below(3) {
+            let policy = *self.chance.pick(&["Delete", "Delete", "Retain"]);
+            self.wish(Wish::Set("deletionPolicy", json!(policy)));
+        }
+        self.wish(Wish::Delete);
+        self.voters = None;
+        let create = |wisher: &mut Self| wisher.wish(Wish::Create(wisher.replicas));
+        match self.chance.one_in(4) {
+            true => self.in_the_way(create),
+            false => create(self),
+        }
+    }
+
+    /// Somebody else is in the way for a while.
+    fn in_the_way(&mut self, meanwhile: impl FnOnce(&mut Self)) {
+        let stranger = Stranger::in_the_way(self.chance, self.of);
+        self.wish(Wish::Strange(stranger.clone()));
+        meanwhile(self);
+        self.wish(Wish::Free(stranger));
     }
 
     fn vote(&mut self) {
@@ -204,14 +337,30 @@ pub(super) fn resource(kind: &str, of: &str, spec: Value) -> Value {
     json!({"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": of}, "spec": spec})
 }
 
+/// The volumes of an ensemble that stay as far as it is known.
+fn volumes(world: &World, of: &str) -> Vec<(Name, Arc<Value>)> {
+    let mut claims = world.store.of_kind("PersistentVolumeClaim");
+    claims.retain(|(_, claim)| {
+        world.instance(claim) == Some(of) && claim["metadata"]["deletionTimestamp"].is_null()
+    });
+    claims
+}
+
 /// The volumes tell whose they are: before that an Ensemble that is made anew does not know its members again.
 pub(super) fn may_be_deleted(world: &World, of: &str) -> bool {
-    let claims = world.store.of_kind("PersistentVolumeClaim");
-    let known = |(_, claim): &(Name, Arc<Value>)| {
-        world.instance(claim) == Some(of) && !claim["metadata"]["annotations"][names::PLACE].is_null()
-    };
+    let claims = volumes(world, of);
+    let known = |(_, claim): &&(Name, Arc<Value>)| !claim["metadata"]["annotations"][names::PLACE].is_null();
     let members = world.ensembles[of].members.len();
-    members > 0 && claims.iter().filter(|claim| known(claim)).count() >= members
+    members > 0 && claims.iter().filter(known).count() >= members && follows_policy(world, of)
+}
+
+/// The volumes go with the Ensemble, or do not, as its policy says.
+pub(super) fn follows_policy(world: &World, of: &str) -> bool {
+    let Some(resource) = world.resource(of) else { return true };
+    let (uid, goes) = (&resource["metadata"]["uid"], resource["spec"]["deletionPolicy"] == "Delete");
+    volumes(world, of)
+        .iter()
+        .all(|(_, claim)| goes == (claim["metadata"]["ownerReferences"][0]["uid"] == *uid))
 }
 
 /// Does it; false if the API server would not take it now.
@@ -242,8 +391,32 @@ pub(super) fn fulfil(world: &mut World, of: &'static str, wish: &Wish) -> bool {
             put(world, &topic(of, name), |_| Some(spec))
         }
         Wish::DropTopic(name) => world.store.delete(&topic(of, name), None).is_ok(),
-        Wish::Delete => world.store.delete(&ensemble(of), None).is_ok(),
+        Wish::Delete => delete(world, of),
+        Wish::Strange(stranger) => {
+            let made = world.store.create(&stranger.name(), stranger.object(of));
+            made.map(|object| world.strangers.insert(stranger.name(), object)).is_ok()
+        }
+        Wish::Free(stranger) => {
+            let is_there = world.strangers.remove(&stranger.name()).is_some();
+            is_there && world.store.delete(&stranger.name(), None).is_ok()
+        }
+        Wish::DropNamespace => {
+            world.store.goes = Some(NAMESPACE);
+            true
+        }
     }
+}
+
+/// The Ensemble goes; its volumes stay unless its policy is another.
+fn delete(world: &mut World, of: &'static str) -> bool {
+    let Some(resource) = world.resource(of) else { return false };
+    let keeps = resource["spec"]["deletionPolicy"] != "Delete";
+    world.kept.retain(|claim, _| names::member_of_claim(of, &claim.2).is_none());
+    if keeps {
+        let kept = volumes(world, of);
+        world.kept.extend(kept.into_iter().map(|(name, claim)| (name, claim["metadata"]["uid"].clone())));
+    }
+    world.store.delete(&ensemble(of), None).is_ok()
 }
 
 /// Makes or alters a resource by its specification, if schema and rules admit that.

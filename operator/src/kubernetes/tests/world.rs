@@ -146,6 +146,10 @@ pub(super) struct World {
     pub(super) silent: Option<(usize, Instant)>,
     /// The operators' processes.
     pub(super) lives: BTreeMap<usize, Rc<Life>>,
+    /// Objects of somebody else, as they were made.
+    pub(super) strangers: BTreeMap<Name, Value>,
+    /// Volumes that outlive their Ensemble, with their UIDs.
+    pub(super) kept: BTreeMap<Name, Value>,
     /// The namespace is being deleted: its pods first.
     pub(super) namespace_goes: bool,
     /// The operator's rights in the namespace went with it.
@@ -178,6 +182,8 @@ impl World {
             cut_until: None,
             silent: None,
             lives: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            kept: BTreeMap::new(),
             namespace_goes: false,
             rights_gone: false,
             trace: Vec::new(),
