@@ -170,7 +170,8 @@ fn is_ready(
 fn is_rollout(observed: &Observed, previous: &EnsembleStatus) -> bool {
     let was_ready = previous.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
     let mut missing = observed.staying().filter(|(_, m)| !m.ready);
-    let one = missing.next().is_some_and(|(_, m)| m.process.renewed && m.agent.is_some());
+    let exchanged = |m: &ObservedMember| m.process.renewed && !m.process.lost && m.agent.is_some();
+    let one = missing.next().is_some_and(|(_, m)| exchanged(m));
     was_ready && one && missing.next().is_none() && observed.quorum.as_ref().is_some_and(|q| q.margin >= 0)
 }
 

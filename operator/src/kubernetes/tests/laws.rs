@@ -334,6 +334,10 @@ fn o14_says_what_is_true(world: &World, sight: &Sight, write: &Write<'_>) -> Opt
     let served =
         |id: &&i32| world.ensembles[sight.of].is_ready(**id) || world.laws.is_disrupted(sight.of, **id);
     let serving = world.ensembles[sight.of].members.keys().filter(served).count();
+    // A rollout is no fault: one member may be exchanged.
+    let rollout = conditions.iter().any(|c| c["type"] == "Ready" && c["reason"] == "Changing");
+    let exchanged = world.ensembles[sight.of].members.keys().filter(|id| !served(id)).count();
+    let serving = serving + usize::from(rollout && exchanged == 1);
     let lies = ready && seen == newest && sight.began == (world.faults, world.ensembles[sight.of].ends);
     (lies && i64::try_from(serving).unwrap_or(0) < wanted)
         .then(|| format!("Ready, and {serving} of {wanted} members serve"))

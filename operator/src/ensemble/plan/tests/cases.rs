@@ -469,6 +469,9 @@ fn a_rollout_is_no_fault_as_long_as_one_member_is_exchanged_in_time() {
     assert_eq!((holds.as_str(), reason.as_str()), ("True", "Changing"));
     assert_eq!(message, "2 of 3 members serve, the others are started anew");
     assert_eq!(ready(&observed, "false").0, "False", "what was not ready does not become so");
+    observed.members.get_mut(&2).expect("a member").process.lost = true;
+    assert_eq!(ready(&observed, "true").0, "False", "a disk that is gone is a fault");
+    observed.members.get_mut(&2).expect("a member").process.lost = false;
     down(&mut observed, 2, false);
     assert_eq!(ready(&observed, "true").1, "MemberDown");
     down(&mut observed, 2, true);
