@@ -107,9 +107,12 @@ impl Pods {
 
     /// What an operator is told that means another cluster.
     fn asked_for_another_cluster(&self) -> String {
-        let mut agents = self.agents();
-        agents.set_cluster("00000000000000000000000000000043");
-        let answer = self.runtime.block_on(async { (agents.is_ready(0).await, agents.describe().await) });
+        let address = [(0, format!("{}:{GRPC}", self.host(0)))].into();
+        let answer = self.runtime.block_on(async {
+            let mut agents = Clients::new(&address, 0);
+            agents.set_cluster("00000000000000000000000000000043");
+            (agents.is_ready(0).await, agents.describe().await)
+        });
         assert_eq!(answer.0, None);
         answer.1.expect_err("no answer").to_string()
     }

@@ -65,7 +65,7 @@ mod planted {
 
     impl Plant {
         /// Those that seeds find. The others are rare by chance, and found by a test of their own.
-        pub(crate) const ALL: [Self; 17] = [
+        pub(crate) const ALL: [Self; 16] = [
             Self::CachedLoss,
             Self::CachedPod,
             Self::ReusedDisk,
@@ -79,7 +79,6 @@ mod planted {
             Self::VotersByDefault,
             Self::SharedLabel,
             Self::CachedPolicy,
-            Self::CachedVolume,
             Self::KeptVolumes,
             Self::DyingVolumes,
             Self::HeldForEver,

@@ -152,7 +152,7 @@ fn is_ready(
         return (Some(false), Reason::PartitionsUnhealthy, message);
     }
     if ready < wanted {
-        if is_rollout(observed, previous) {
+        if ready + 1 == wanted && is_rollout(observed, previous) {
             return (Some(true), Reason::Changing, format!("{serving}, the others are started anew"));
         }
         let known = observed.staying().filter(|(_, m)| !m.ready && m.agent.is_some()).count();

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use serde_json::{Value, json};
 
 use super::agents::ModelAgents;
@@ -20,7 +20,7 @@ use super::user::{Wish, fulfil, resource, topic};
 use super::world::{NAME, NAMESPACE, Options, Shared, World, record_name, wall};
 use crate::execute::{Substrate, SubstrateError};
 use crate::kubernetes::api::{Api, ApiError, Identity, Object, Part, Which};
-use crate::kubernetes::build::Parts;
+use crate::kubernetes::build::{Parts, config_map};
 use crate::kubernetes::cache::is_of;
 use crate::kubernetes::events::Events;
 use crate::kubernetes::lease::LEASE;
@@ -30,6 +30,7 @@ use crate::kubernetes::read::Key;
 use crate::kubernetes::reconcile::{Kept, Look, LookError, Operator, look};
 use crate::kubernetes::record::Memory;
 use crate::kubernetes::substrate::Pods;
+use crate::plant::{Plant, set};
 
 /// An API server whose caches have not told of anything since then, for some kinds.
 struct Old {
@@ -197,6 +198,34 @@ fn a_disk_that_was_lost_since_it_was_seen_is_not_replaced() {
         assert_eq!(place(&api), before);
         let told = Pods::new(&api, &parts, &seen, [1].into()).start(1).await;
         assert!(told.is_ok() && place(&api) != before, "{told:?}");
+    });
+}
+
+/// Seed 6: a member was noted with the volume that a cache knew, and the good disk that it had got since was given up. The seeds rarely
+/// come there, so the planted bug is found here.
+#[test]
+fn a_member_is_noted_only_with_the_volume_that_it_has() {
+    drive(&[NAME], async |drive: &Drive<'_>| {
+        with_members(drive).await;
+        operator_ends(drive);
+        let api = Old { world: Rc::clone(drive.world), then: Vec::new(), kinds: &[] };
+        let parts = parts(&api.world.borrow());
+        let noted = || {
+            let world = api.world.borrow();
+            let map: ConfigMap = of(world.store.get(&record_name(NAME)).expect("a record"));
+            config_map::memory(&map).expect("it is readable").volumes.0[&1].claim.clone()
+        };
+        let (before, seen) = (noted(), BTreeMap::new());
+        assert!(before.is_some());
+        let note = async || {
+            let mut pods = Pods::new(&api, &parts, &seen, BTreeSet::new());
+            pods.note_served(&[(1, "of long ago".to_owned())]).await.expect("it is looked at");
+            noted()
+        };
+        assert_eq!(note().await, before);
+        set(Some(Plant::CachedVolume));
+        assert_eq!(note().await.as_deref(), Some("of long ago"), "the planted bug is found");
+        set(None);
     });
 }
 
