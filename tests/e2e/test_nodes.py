@@ -122,6 +122,8 @@ while True:
 def test_a_member_is_killed_for_its_memory(quickstart, load):
     """At the limit of its container, by the kernel; the others serve."""
     quickstart.patch("ensemble/main", {"spec": {"resources": {"limits": {"memory": "256Mi"}}}})
+    limits = lambda: {str(pod["spec"]["containers"][0].get("resources", {}).get("limits")) for pod in quickstart.pods().values()}  # noqa: E731
+    eventually("every pod has the limit", 180, lambda: limits() == {"{'memory': '256Mi'}"})
     wait_recovered(quickstart)
     member, _ = member_on(quickstart, "n2", "n3")
     load.start(node=SAFE)

@@ -19,6 +19,8 @@ def produce(options):
     failed = []
     producer = Producer({"bootstrap.servers": options.kafka, "enable.idempotence": True, "message.timeout.ms": 60000})
     for number in range(options.count):
+        while len(producer) >= 50_000:
+            producer.poll(0.1)
         producer.produce(options.topic, VALUE.format(number), on_delivery=lambda error, _: error and failed.append(str(error)))
     left = producer.flush(70)
     assert left == 0 and not failed, f"{left} records are not answered, {len(failed)} failed: {failed[:3]}"
