@@ -15,7 +15,7 @@ QUIET_SECONDS = int(os.environ.get("QUIET_SECONDS", "60"))
 TOPICS = 1000
 # The process tells its CPU in hundredths of a second: enough looks for that in each round.
 ROUNDS, LOOKS = 4, 60
-LOOK_SECONDS_MAX = 0.004
+LOOK_SECONDS_MAX = 0.006
 WRITTEN = "ensembles,topics,statefulsets,configmaps,services,poddisruptionbudgets,serviceaccounts,networkpolicies,persistentvolumeclaims,events"
 
 
@@ -46,7 +46,7 @@ def test_a_look_at_what_is_as_wanted_is_cheap(quickstart, figures):
     quickstart.wait("topic/events", "condition=Ready")
     rounds = sorted(look_again_and_again(quickstart, number) for number in range(ROUNDS))
     figures.append("a look that changes nothing, all CPU of the operator: " + ", ".join(f"{1000 * cost:.2f} ms" for cost in rounds))
-    # The goal is 2 ms, and missed so far: this holds what there is.
+    # The goal is 2 ms and is missed so far (CONTRIBUTING.md): this finds what is dearer by far, on slower machines too.
     assert rounds[0] < LOOK_SECONDS_MAX, rounds
 
 
