@@ -125,16 +125,8 @@ fn is_ready(
     let serving = format!("{ready} of {wanted} members serve");
     if desired.ensemble.suspended {
         let running = observed.members.values().any(|m| m.process.runs);
-        return (
-            Some(false),
-            Reason::Suspended,
-            (if running {
-                "members are being stopped, their data is kept"
-            } else {
-                "all members are stopped, their data is kept"
-            })
-            .to_owned(),
-        );
+        let members = if running { "members are being stopped" } else { "all members are stopped" };
+        return (Some(false), Reason::Suspended, format!("{members}, their data is kept"));
     }
     if observed.quorum.is_none() {
         return (Some(false), Reason::NoQuorum, format!("{serving}; nobody leads the quorum"));
@@ -243,7 +235,8 @@ fn waiting(waits: &[Wait], previous: &[WaitStatus], moment: &Moment) -> Vec<Wait
     waits.iter().map(status).collect()
 }
 
-fn without_digits(text: &str) -> String {
+/// A sentence whatever its numbers are.
+pub(crate) fn without_digits(text: &str) -> String {
     text.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 

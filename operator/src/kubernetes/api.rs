@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -136,8 +137,7 @@ pub trait Api {
 }
 
 /// The object as it was read.
-pub fn identity<K: Resource>(object: &K) -> Identity {
-    let meta = object.meta();
+pub fn identity(meta: &ObjectMeta) -> Identity {
     Identity {
         uid: meta.uid.clone().unwrap_or_default(),
         resource_version: meta.resource_version.clone().unwrap_or_default(),

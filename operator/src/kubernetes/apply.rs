@@ -15,8 +15,9 @@ use kube::Resource;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::api::{Api, ApiError, Identity, Object, Part};
+use super::api::{Api, ApiError, Identity, Object, Part, identity};
 use super::build::{Kind, Parts, Wanted, config_map, objects, stateful_set, volume};
+use super::cache::is_labelled;
 use super::differs::differs;
 use super::names;
 use super::read::{Found, Live, owns};
@@ -78,7 +79,7 @@ async fn one<A: Api>(
         return match get(api, kind, &parts.namespace, &name).await? {
             // Somebody took the labels by which the caches find it, and so they never tell of it. They are given back; the rest is
             // another look's.
-            Some(fresh) if is_ours(&fresh.metadata, parts) && !is_labelled(&fresh.metadata, parts) => {
+            Some(fresh) if is_ours(&fresh.metadata, parts) && !is_labelled(&fresh.metadata, &parts.name) => {
                 write(api, kind, &parts.namespace, &name, &relabelled(parts, wanted, &fresh)?).await?;
                 let (what, message) = (format!("label {kind:?} {name}"), "it had lost its labels".to_owned());
                 tracing::warn!(ensemble = parts.name, "{what}: {message}");
@@ -163,14 +164,6 @@ fn relabelled(parts: &Parts, wanted: &Wanted, fresh: &Live) -> Result<Value, Api
         }
     };
     Ok(pinned(&body, &identity(&fresh.metadata)))
-}
-
-/// The caches find the object.
-fn is_labelled(metadata: &ObjectMeta, parts: &Parts) -> bool {
-    let has = |(key, value): (&String, &String)| {
-        metadata.labels.as_ref().is_some_and(|labels| labels.get(key) == Some(value))
-    };
-    names::labels(&parts.name).iter().all(has)
 }
 
 /// Brings the volumes to what they shall be. A volume that cannot grow is told of and holds nothing up.
@@ -265,13 +258,6 @@ pub fn pinned(body: &Value, identity: &Identity) -> Value {
     body["metadata"]["uid"] = Value::String(identity.uid.clone());
     body["metadata"]["resourceVersion"] = Value::String(identity.resource_version.clone());
     body
-}
-
-fn identity(metadata: &ObjectMeta) -> Identity {
-    Identity {
-        uid: metadata.uid.clone().unwrap_or_default(),
-        resource_version: metadata.resource_version.clone().unwrap_or_default(),
-    }
 }
 
 /// The ensemble is the object's owner, by its UID: an ensemble of the same name that is gone is another one.

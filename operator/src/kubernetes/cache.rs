@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::Event;
 
 use super::api::{Object, Which};
@@ -70,10 +71,14 @@ pub fn instance<K: Object>(object: &K) -> Option<&str> {
 /// The object is the operator's and belongs to the ensemble. Others label theirs with a name that is an ensemble's as well: Helm does so
 /// with everything of a release.
 pub fn is_of<K: Object>(object: &K, ensemble: &str) -> bool {
-    let labels = object.meta().labels.as_ref();
-    let managed = labels.and_then(|labels| labels.get(names::MANAGED_BY));
-    let is_managed = managed.is_some_and(|manager| manager == names::MANAGER);
-    (is_managed || is_planted(Plant::SharedLabel)) && instance(object) == Some(ensemble)
+    is_labelled(object.meta(), ensemble)
+}
+
+/// [`is_of`] by what an object says of itself.
+pub fn is_labelled(meta: &ObjectMeta, ensemble: &str) -> bool {
+    let label = |key| meta.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
+    let is_managed = label(names::MANAGED_BY) == Some(names::MANAGER);
+    (is_managed || is_planted(Plant::SharedLabel)) && label(names::INSTANCE) == Some(ensemble)
 }
 
 fn place<K: Object>(object: &K) -> (String, String) {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::api::{Api, ApiError};
 use super::read::{Found, Key};
-use super::{facts, names, report};
+use super::{facts, report, topics};
 use crate::crd::{Ensemble, OperatorStatus};
 
 /// So long an installation may leave a question unanswered, and something undone, before it is taken for gone. A pod that moves to
@@ -129,9 +129,8 @@ pub fn undone(ensemble: &Ensemble, found: &Found) -> Option<String> {
     let undone = |topic: &&std::sync::Arc<crate::crd::Topic>| {
         let meta = &topic.metadata;
         let goes = meta.deletion_timestamp.is_some();
-        let held = meta.finalizers.iter().flatten().any(|finalizer| finalizer == names::FINALIZER);
         let seen = topic.status.as_ref().and_then(|status| status.observed_generation);
-        if goes { held } else { seen != meta.generation }
+        if goes { topics::is_held_back(topic) } else { seen != meta.generation }
     };
     if let Some(topic) = found.topics.iter().find(undone) {
         let name = topic.metadata.name.as_deref().unwrap_or_default();

@@ -146,34 +146,9 @@ impl Happening {
         }
     }
 
+    /// What is so for longer than a step takes is a warning, and that a topic stayed whose resource went.
     fn is_warning(self) -> bool {
-        match self {
-            Self::TopicKept
-            | Self::DeletionHeld
-            | Self::DeletionWaits
-            | Self::InvalidSpec
-            | Self::Refused
-            | Self::NameTaken
-            | Self::VolumeNotGrown
-            | Self::VolumeLarger
-            | Self::StepFailed
-            | Self::LeftToAnother
-            | Self::Fenced => true,
-            Self::MemberStarted
-            | Self::MemberRestarted
-            | Self::MemberStopped
-            | Self::MemberLeaves
-            | Self::MemberRetired
-            | Self::LeadsHandedOver
-            | Self::MemberCordoned
-            | Self::MemberUncordoned
-            | Self::VotersChanged
-            | Self::RebalancePolicyChanged
-            | Self::SettingsChanged
-            | Self::TopicApplied
-            | Self::TopicDeleted
-            | Self::TakenOver => false,
-        }
+        self == Self::TopicKept || self.silence() > STEP_SILENCE
     }
 }
 

@@ -16,7 +16,7 @@ use super::{names, read::Key};
 use crate::crd::{
     Condition, ConditionType, Endpoints, Ensemble, EnsembleStatus, Reason, TopicStatus, condition,
 };
-use crate::ensemble::status::{Moment, keep_times};
+use crate::ensemble::status::{Moment, keep_times, without_digits};
 use crate::plant::{Plant, is_planted};
 
 /// How often numbers alone are written while a change is being carried out.
@@ -37,43 +37,29 @@ pub fn is_news(previous: &EnsembleStatus, next: &EnsembleStatus, age: Option<Dur
     // What waits for another specification waits without end: only what is said of it is news, not when it is looked at next.
     let settled = holds(next, ConditionType::Progressing) == Some(false)
         || holds(next, ConditionType::Stalled) == Some(true);
-    let pace = if is_still(previous, next) { IDLE_NUMBERS } else { NUMBERS };
+    let pace = if still(previous) == still(next) { IDLE_NUMBERS } else { NUMBERS };
     let numbers_due = !settled && age.is_none_or(|age| age >= pace);
     numbers_due || lasting(previous, settled) != lasting(next, settled)
 }
 
-/// Nothing but what changes whenever it is looked at is another one.
-fn is_still(previous: &EnsembleStatus, next: &EnsembleStatus) -> bool {
-    let still = |status: &EnsembleStatus| {
-        let mut status = status.clone();
-        status.waiting.iter_mut().for_each(|wait| wait.next.clear());
-        status.members.iter_mut().for_each(|member| member.bytes = 0);
-        if let Some(quorum) = &mut status.quorum {
-            quorum.zxid.clear();
-        }
-        status
-    };
-    still(previous) == still(next)
+/// The status without what is another one whenever it is looked at.
+fn still(status: &EnsembleStatus) -> EnsembleStatus {
+    let mut status = status.clone();
+    status.waiting.iter_mut().for_each(|wait| wait.next.clear());
+    status.members.iter_mut().for_each(|member| member.bytes = 0);
+    if let Some(quorum) = &mut status.quorum {
+        quorum.zxid.clear();
+    }
+    status
 }
 
 /// The status without what changes all the time; while a change is carried out, also without the numbers in sentences.
 fn lasting(status: &EnsembleStatus, settled: bool) -> EnsembleStatus {
-    let mut status = status.clone();
-    if let Some(quorum) = &mut status.quorum {
-        quorum.zxid.clear();
-    }
-    for member in &mut status.members {
-        member.bytes = 0;
-        if !settled {
-            (member.partitions, member.leaders) = (0, 0);
-        }
-    }
-    for wait in &mut status.waiting {
-        wait.next.clear();
-        strip(&mut wait.what);
-    }
+    let mut status = still(status);
+    status.waiting.iter_mut().for_each(|wait| wait.what = without_digits(&wait.what));
     if !settled {
-        status.conditions.iter_mut().for_each(|condition| strip(&mut condition.message));
+        status.members.iter_mut().for_each(|m| (m.partitions, m.leaders) = (0, 0));
+        status.conditions.iter_mut().for_each(|c| c.message = without_digits(&c.message));
         if let Some(rebalance) = &mut status.rebalance {
             (rebalance.moves_done, rebalance.moves_total) = (0, 0);
         }
@@ -82,10 +68,6 @@ fn lasting(status: &EnsembleStatus, settled: bool) -> EnsembleStatus {
         (rebalance.bytes_done, rebalance.bytes_total, rebalance.estimated_end) = (0, 0, None);
     }
     status
-}
-
-fn strip(text: &mut String) {
-    text.retain(|c| !c.is_ascii_digit());
 }
 
 /// What a condition says.
@@ -216,7 +198,7 @@ pub async fn write_ensemble<A: Api>(
     namespace: &str,
     status: &EnsembleStatus,
 ) -> Result<(), ApiError> {
-    let (name, identity) = (ensemble.metadata.name.clone().unwrap_or_default(), identity(ensemble));
+    let (name, identity) = (ensemble.metadata.name.clone().unwrap_or_default(), identity(&ensemble.metadata));
     let metadata = json!({"name": name, "uid": identity.uid, "resourceVersion": identity.resource_version});
     let mut body = body_of::<Ensemble>(metadata);
     body["status"] = serde_json::to_value(status).unwrap_or_default();

@@ -115,7 +115,7 @@ impl<'a, A: Api> Pods<'a, A> {
     }
 
     async fn put<K: kube::Resource>(&self, wanted: &Wanted, read: &K) -> Result<(), SubstrateError> {
-        let body = pinned(&wanted.body, &identity(read));
+        let body = pinned(&wanted.body, &identity(read.meta()));
         Ok(write(self.api, wanted.kind, &self.parts.namespace, &wanted.name, &body).await?)
     }
 
@@ -137,14 +137,14 @@ impl<'a, A: Api> Pods<'a, A> {
             return Ok(());
         }
         let name = pod.metadata.name.clone().unwrap_or_default();
-        Ok(self.api.delete::<Pod>(&self.parts.namespace, &name, &identity(pod)).await?)
+        Ok(self.api.delete::<Pod>(&self.parts.namespace, &name, &identity(&pod.metadata)).await?)
     }
 
     /// A member that does not answer is restarted unasked. One that only an old picture shows so, at an address that it does not have any
     /// more, may be one that is needed (Sieve's stale state).
     fn confirm_seen(&self, member: i32, pod: &Pod) -> Result<(), ApiError> {
-        let seen = self.seen.get(&member).map(|seen| identity(seen.as_ref()));
-        if seen == Some(identity(pod)) {
+        let seen = self.seen.get(&member).map(|seen| identity(&seen.metadata));
+        if seen == Some(identity(&pod.metadata)) {
             return Ok(());
         }
         let what = format!("restart {}", names::pod(&self.parts.name, member));

@@ -271,7 +271,8 @@ pub async fn leave<A: Api, G: Agents>(
     settle::<A, G>(operator, key, found, &Hands::Empty).await.failed.map_or(Ok(true), Err)
 }
 
-fn is_held_back(topic: &Topic) -> bool {
+/// The resource stays until its topic is gone.
+pub fn is_held_back(topic: &Topic) -> bool {
     topic.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == names::FINALIZER)
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::agents::ModelAgents;
 use super::client::Life;
 use super::controllers::text;
-use super::run::{Drive, drive};
+use super::run::{Drive, drive, in_simulated_time};
 use super::store::{Name, name};
 use super::user::{Wish, fulfil, resource, topic};
 use super::world::{NAME, NAMESPACE, Options, Shared, World, record_name, wall};
@@ -124,19 +124,13 @@ impl Old {
 
 /// A cluster without anything, for looks at it.
 fn play(act: impl AsyncFnOnce(&Shared)) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let world = || World::new(1, Options::none(), vec![NAME]);
-    runtime.expect("a runtime").block_on(async { act(&world()).await });
+    in_simulated_time(async { act(&World::new(1, Options::none(), vec![NAME])).await });
 }
 
 /// Three members that serve; then the operator's process ends.
 async fn with_members(drive: &Drive<'_>) {
     assert!(fulfil(&mut drive.world.borrow_mut(), NAME, &Wish::Create(3)));
     assert!(drive.still(Duration::from_secs(600)).await);
-}
-
-fn operator_ends(drive: &Drive<'_>) {
-    drive.world.borrow().lives[&0].dies.notify_one();
 }
 
 fn parts(world: &World) -> Parts {
@@ -167,7 +161,7 @@ fn is_conflict(error: &SubstrateError) -> bool {
 fn a_member_is_restarted_only_in_the_state_that_was_seen() {
     drive(&[NAME], async |drive: &Drive<'_>| {
         with_members(drive).await;
-        operator_ends(drive);
+        drive.end(0);
         let api = Old { world: Rc::clone(drive.world), then: Vec::new(), kinds: &[] };
         let pod = name("Pod", NAMESPACE, "main-1");
         let now = |api: &Old| api.world.borrow().store.get(&pod).cloned().expect("a pod");
@@ -188,7 +182,7 @@ fn a_member_is_restarted_only_in_the_state_that_was_seen() {
 fn a_disk_that_was_lost_since_it_was_seen_is_not_replaced() {
     drive(&[NAME], async |drive: &Drive<'_>| {
         with_members(drive).await;
-        operator_ends(drive);
+        drive.end(0);
         let api = Old { world: Rc::clone(drive.world), then: Vec::new(), kinds: &[] };
         api.world.borrow_mut().store.remove(&name("PersistentVolumeClaim", NAMESPACE, "data-main-1"));
         let place = |api: &Old| api.world.borrow().record(NAME).and_then(|r| Some(r.member(1)?.place));
@@ -207,7 +201,7 @@ fn a_disk_that_was_lost_since_it_was_seen_is_not_replaced() {
 fn a_member_is_noted_only_with_the_volume_that_it_has() {
     drive(&[NAME], async |drive: &Drive<'_>| {
         with_members(drive).await;
-        operator_ends(drive);
+        drive.end(0);
         let api = Old { world: Rc::clone(drive.world), then: Vec::new(), kinds: &[] };
         let parts = parts(&api.world.borrow());
         let noted = || {
@@ -299,7 +293,7 @@ fn nobody_is_removed_who_was_let_in_since() {
         let then = drive.world.borrow().store.all();
         assert!(fulfil(&mut drive.world.borrow_mut(), NAME, &Wish::Set("replicas", json!(4))));
         assert!(drive.still(Duration::from_secs(600)).await);
-        operator_ends(drive);
+        drive.end(0);
         let kinds = &["Ensemble", "ConfigMap", "PersistentVolumeClaim"];
         let looked = Old { world: Rc::clone(drive.world), then, kinds }.look().await;
         assert!(drive.world.borrow().ensembles[NAME].members.contains_key(&3));

@@ -67,27 +67,19 @@ impl Looks {
 
 /// Runs a seed with its wishes and faults, in a runtime of its own.
 pub(super) fn run(seed: u64, options: &Options, plan: &Plan) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let names: BTreeSet<&'static str> = plan.iter().map(|act| act.of).collect();
     let world = || World::new(seed, options.clone(), names.into_iter().collect());
-    runtime.map(|runtime| runtime.block_on(async { Box::pin(act(world(), plan)).await })).unwrap_or_default()
+    in_simulated_time(async { Box::pin(act(world(), plan)).await })
 }
 
 async fn act(world: Shared, plan: &Plan) -> Outcome {
     let looks = Looks::default();
-    let both = world.borrow().options.two;
-    let second = async {
-        match both {
-            true => operate(&world, 1, &looks).await,
-            false => std::future::pending().await,
-        }
-    };
     tokio::select! {
         biased;
         () = users(&world, plan, &looks) => {}
         () = cluster(&world) => {}
         () = operate(&world, 0, &looks) => {}
-        () = second => {}
+        () = operate_second(&world, &looks) => {}
     }
     let mut world = world.borrow_mut();
     let mut violations = std::mem::take(&mut world.laws.violations);
@@ -238,6 +230,18 @@ fn may_be_lost(world: &World, of: &str, id: i32) -> bool {
     all_serve && copied && ensemble.voters().len() > 2
 }
 
+/// The second operator, where there is one: of the same installation or of another.
+async fn operate_second(world: &Shared, looks: &Looks) {
+    let is_there = {
+        let options = &world.borrow().options;
+        options.two || options.rivals
+    };
+    match is_there {
+        true => operate(world, 1, looks).await,
+        false => std::future::pending().await,
+    }
+}
+
 /// One operator: process after process.
 async fn operate(world: &Shared, who: usize, looks: &Looks) {
     for process in 0_u64.. {
@@ -339,50 +343,44 @@ impl Drive<'_> {
 
 /// Runs a cluster with two installations of the operator until `act` is over.
 pub(super) fn drive_rivals(act: impl AsyncFnOnce(&Drive<'_>)) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(async {
-        let options = Options { rivals: true, ..Options::none() };
-        let (world, looks) = (World::new(1, options, vec![NAME]), Looks::default());
-        let drive = Drive { world: &world, looks: &looks };
-        tokio::select! {
-            biased;
-            () = act(&drive) => {}
-            () = cluster(&world) => {}
-            () = operate(&world, 0, &looks) => {}
-            () = operate(&world, 1, &looks) => {}
-        }
-    });
+    drive_as(Options { rivals: true, ..Options::none() }, &[NAME], act);
 }
 
 /// Runs a cluster for ensembles of these names with one operator until `act` is over.
 pub(super) fn drive(names: &[&'static str], act: impl AsyncFnOnce(&Drive<'_>)) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(async {
-        let (world, looks) = (World::new(1, Options::none(), names.to_vec()), Looks::default());
+    drive_as(Options::none(), names, act);
+}
+
+fn drive_as(options: Options, names: &[&'static str], act: impl AsyncFnOnce(&Drive<'_>)) {
+    in_simulated_time(async {
+        let (world, looks) = (World::new(1, options, names.to_vec()), Looks::default());
         let drive = Drive { world: &world, looks: &looks };
         tokio::select! {
             biased;
             () = act(&drive) => {}
             () = cluster(&world) => {}
             () = operate(&world, 0, &looks) => {}
+            () = operate_second(&world, &looks) => {}
         }
     });
 }
 
+/// Runs something in a runtime of its own, whose time passes only while all wait.
+pub(super) fn in_simulated_time<T>(what: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(what)
+}
+
 /// What comes of the resources by themselves, without any history or fault: what every history must come to (O7, O8).
 pub(super) fn direct(names: &[&'static str], wished: &[serde_json::Value]) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let outcome = runtime.map(|runtime| {
-        runtime.block_on(async {
-            let world = World::new(1, Options::none(), names.to_vec());
-            for resource in wished {
-                let (kind, of) = (controllers::text(&resource["kind"]), controllers::text(&resource["name"]));
-                let object = user::resource(&kind, &of, resource["spec"].clone());
-                let made = world.borrow_mut().store.create(&name(&kind, NAMESPACE, &of), object);
-                made.expect("an empty world takes everything");
-            }
-            Box::pin(act(world, &Vec::new())).await
-        })
-    });
-    outcome.unwrap_or_default()
+    in_simulated_time(async {
+        let world = World::new(1, Options::none(), names.to_vec());
+        for resource in wished {
+            let (kind, of) = (controllers::text(&resource["kind"]), controllers::text(&resource["name"]));
+            let object = user::resource(&kind, &of, resource["spec"].clone());
+            let made = world.borrow_mut().store.create(&name(&kind, NAMESPACE, &of), object);
+            made.expect("an empty world takes everything");
+        }
+        Box::pin(act(world, &Vec::new())).await
+    })
 }
