@@ -22,15 +22,20 @@ def install():
     """From nothing: definitions, rights, operator; it runs when this returns."""
     uninstall()  # An earlier run may have ended before its own: the same image name would go on with the earlier program.
     kubectl("apply", "--server-side", "-f", "-", input=NAMESPACE)
-    repository, _, tag = images.STREAMKEEPER.rpartition(":")
-    values = {"image.registry": "", "image.repository": repository, "image.tag": tag}
-    chosen = [f"--set={key}={value}" for key, value in values.items()]
     # Definitions outlive a release, and may have been there before the first one.
-    print(helm("install", RELEASE, CHART, *chosen, "--take-ownership", "--wait", "--timeout=120s"))
+    print(release(RELEASE, "--take-ownership"))
 
 
-def uninstall():
-    helm("uninstall", RELEASE, "--ignore-not-found", "--wait", "--timeout=60s")
+def release(name, *arguments, **values):
+    """A release of the chart with this version's image and these values, in which underscores stand for dots."""
+    repository, _, tag = images.STREAMKEEPER.rpartition(":")
+    values |= {"image_registry": "", "image_repository": repository, "image_tag": tag}
+    chosen = [f"--set={key.replace('_', '.')}={value}" for key, value in values.items()]
+    return helm("install", name, CHART, *chosen, *arguments, "--wait", "--timeout=120s")
+
+
+def uninstall(name=RELEASE):
+    helm("uninstall", name, "--ignore-not-found", "--wait", "--timeout=60s")
 
 
 def helm(*arguments):

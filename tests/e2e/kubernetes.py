@@ -40,6 +40,13 @@ def kube(*arguments, timeout=120):
     subprocess.run([images.KUBE, *map(str, arguments)], check=True, timeout=timeout)
 
 
+def metrics(namespace, pod, port):
+    """What a pod tells at /metrics: names, with labels where there are any, and values."""
+    text = kubectl("get", "--raw", f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/metrics")
+    samples = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in samples}
+
+
 def processes(verb, **environment):
     """The processes of our program in the cluster's pods that have this verb and environment: all are seen from the host."""
     assert OWN, "only processes of a cluster of tests/kube are seen from here"

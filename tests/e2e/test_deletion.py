@@ -11,6 +11,8 @@ from test_nodes import wait_recovered
 from test_topics import topic
 
 QUICKSTART = (ROOT / "examples/quickstart.yaml").read_text()
+# With what a finalizer holds until the topic is gone.
+DELETING = QUICKSTART.replace("replicationFactor: 3", "replicationFactor: 3\n  deletionPolicy: Delete")
 
 
 @pytest.mark.parametrize("policy", ["Retain", "Delete"])
@@ -70,7 +72,7 @@ def held(namespace, name):
 
 def test_a_namespace_goes_with_everything_in_it(operator):
     namespace = Namespace("e2e-going").create()
-    namespace.apply(QUICKSTART.replace("replicationFactor: 3", "replicationFactor: 3\n  deletionPolicy: Delete"))
+    namespace.apply(DELETING)
     namespace.wait_ready()
     namespace.delete(timeout=120)
 

@@ -3,14 +3,12 @@
 import pytest
 
 import images
-from installation import CHART, helm
+from installation import release, uninstall
 from kubernetes import SYSTEM, Namespace, eventually, kubectl
+from test_deletion import DELETING, QUICKSTART
 from test_operator_down import actors, nobody_operates  # noqa: F401
 from test_scale import scale
 
-QUICKSTART = (images.ROOT / "examples/quickstart.yaml").read_text()
-# What a finalizer holds until the topic is gone: the operator must let go before it goes itself.
-DELETING = QUICKSTART.replace("replicationFactor: 3", "replicationFactor: 3\n  deletionPolicy: Delete")
 PLAIN = images.ROOT / "examples/kubernetes"
 
 
@@ -40,20 +38,15 @@ def test_a_namespace_goes_with_the_operator_that_is_in_it(nobody_operates, plain
 def test_a_namespace_goes_with_the_rights_that_are_in_it(nobody_operates):  # noqa: F811
     """An operator elsewhere looks after it, and its Role goes with everything else."""
     namespace = Namespace("e2e-watched").create()
-    repository, _, tag = images.STREAMKEEPER.rpartition(":")
-    values = {
-        "image.registry": "", "image.repository": repository, "image.tag": tag, "crds.create": "false",
-        "rbac.aggregateClusterRoles": "false", "watchNamespaces": f"{{{namespace.name}}}",
-    }  # fmt: skip
-    chosen = [f"--set={key}={value}" for key, value in values.items()]
-    helm("install", "second", CHART, *chosen, "--wait", "--timeout=120s")
+    watched = f"{{{namespace.name}}}"
+    release("second", crds_create="false", rbac_aggregateClusterRoles="false", watchNamespaces=watched)
     try:
         namespace.apply(DELETING)
         namespace.wait_ready()
         namespace.wait("topic/orders", "condition=Ready")
         namespace.delete(timeout=120)
     finally:
-        helm("uninstall", "second", "--ignore-not-found", "--wait", "--timeout=60s")
+        uninstall("second")
 
 
 def test_of_two_installations_one_acts(plain):

@@ -44,7 +44,7 @@ def test_kills_at_random_moments_of_a_scale_out(quickstart, load, figures):
 
 
 @pytest.fixture
-def nobody_operates():
+def nobody_operates(operator):
     """No operator runs; afterwards one does again."""
     kubectl(f"--namespace={SYSTEM}", "scale", "deployment/streamkeeper-operator", "--replicas=0")
     kubectl(f"--namespace={SYSTEM}", "wait", "--for=delete", "pods", "-l", "app.kubernetes.io/component=operator", "--timeout=60s")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubernetes import OWN, SYSTEM, eventually, kubectl
+from kubernetes import OWN, SYSTEM, eventually, kubectl, metrics
 from test_operator_down import operators
 
 # Ten minutes are the promise; each second of them looks the same.
@@ -63,9 +63,8 @@ def look_again_and_again(namespace, number):
 def spent():
     """Seconds of CPU that the operator has used, and how often it looked."""
     (pod,) = kubectl(f"--namespace={SYSTEM}", "get", "pods", "-l", "app.kubernetes.io/component=operator", "-o", "name").split()
-    metrics = kubectl("get", "--raw", f"/api/v1/namespaces/{SYSTEM}/pods/{pod.rpartition('/')[2]}:8080/proxy/metrics").splitlines()
-    names = ("process_cpu_seconds_total ", 'controller_runtime_reconcile_time_seconds_count{controller="ensemble"} ')
-    return [next(float(line.removeprefix(name)) for line in metrics if line.startswith(name)) for name in names]
+    told = metrics(SYSTEM, pod.rpartition("/")[2], 8080)
+    return told["process_cpu_seconds_total"], told['controller_runtime_reconcile_time_seconds_count{controller="ensemble"}']
 
 
 @pytest.mark.skipif(not OWN, reason="the operator's memory is seen on the cluster of tests/kube only")

@@ -1,10 +1,11 @@
 """Configuration and image change under load: one proven member at a time, the quorum leader last, and writes go on."""
 
 import json
+import subprocess
 import threading
 
 import images
-from kubernetes import eventually, kubectl, told
+from kubernetes import Refused, eventually, metrics
 
 # Longer than a hand-over of leads and the restart of one member can hold one partition's writes up on two busy cores.
 SILENCE_SECONDS_MAX = 15
@@ -38,11 +39,13 @@ class Watching(threading.Thread):
                 self.unready.append(f"{ready['reason']}: {ready['message']}")
 
     def look_for_short_partitions(self, name):
-        metrics = told(lambda: kubectl("get", "--raw", f"/api/v1/namespaces/{self.namespace.name}/pods/{name}:8401/proxy/metrics"))
-        counts = [line.rpartition(" ")[2] for line in metrics.splitlines() if line.startswith(f"{SHORT} ")]
-        # It may end just now, and then tells nothing.
-        self.looks += len(counts)
-        self.short.update((name, count) for count in counts if count != "0")
+        try:
+            short = metrics(self.namespace.name, name, 8401)[SHORT]
+        except (Refused, subprocess.TimeoutExpired):
+            return  # It may end just now, and then tells nothing.
+        self.looks += 1
+        if short:
+            self.short.add((name, short))
 
     def finish(self):
         self.stopping.set()
